@@ -1,0 +1,228 @@
+"""The source of a stream over aiohttp: one request, its answer, and every way in which either can fail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError
+
+from ..errors import ConnectionFailed, ConnectionLost, ProtocolError, StatusError, StreamError, StreamTimeout
+from ..model import Connected, StreamWarning
+from ..version import __version__
+from ..wire.failure import status_error
+from ..wire.request import encode_request
+
+if TYPE_CHECKING:
+    import ssl as ssl_module
+    from collections.abc import Callable, Mapping
+
+    from yarl import URL
+
+__all__ = ["HTTPSource"]
+
+_ERROR_BODY_BYTES = 64 * 2**10
+_REDIRECTS = 5
+
+# What may carry a key; none of them follows a redirect to another host.
+_SECRET_HEADERS = frozenset(
+    {"authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie", "proxy-authorization"}
+)
+
+
+class HTTPSource:
+    """A completion request that can be sent, and sent again."""
+
+    def __init__(
+        self,
+        session: Callable[[], aiohttp.ClientSession],
+        url: URL,
+        body: dict[str, Any],
+        *,
+        headers: Mapping[str, str],
+        api_key: str | None,
+        ssl: ssl_module.SSLContext | bool | None,
+        connect_timeout: float | None,
+        linger: Callable[[aiohttp.ClientResponse], None],
+    ) -> None:
+        self._session = session
+        self._url = url
+        self._body = body
+        self._ssl: Any = True if ssl is None else ssl
+        self._linger = linger
+        self._headers = {
+            "accept": "text/event-stream",
+            # A proxy that compresses holds events back until its buffer is full.
+            "accept-encoding": "identity",
+            "content-type": "application/json",
+            "user-agent": f"streamkit/{__version__}",
+            **({"authorization": f"Bearer {api_key}"} if api_key else {}),
+            **headers,
+        }
+        self._secrets = [
+            value.removeprefix("Bearer ") for name, value in self._headers.items() if name in _SECRET_HEADERS
+        ]
+        # connect=: a connection from the pool or a new one, DNS and TLS included. The other limits are the pump's.
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=None, sock_read=None)
+        self._response: aiohttp.ClientResponse | None = None
+        self._request_id: str | None = None
+
+    @property
+    def request(self) -> Mapping[str, Any]:
+        """The request body, as JSON values."""
+        return self._body
+
+    async def connect(self) -> tuple[Connected, list[StreamWarning]]:
+        """Send the request and wait for the headers; StatusError for 4xx and 5xx."""
+        try:
+            return await self._answer(), []
+        except StatusError as error:
+            if error.status != 400 or "stream_options" not in self._body or "stream_options" not in error.message:
+                raise
+        # Some servers do not know the field; the usage is then lost, the answer is not.
+        del self._body["stream_options"]
+        return await self._answer(), [
+            StreamWarning("stream_options_refused", "the server knows no stream_options: no usage")
+        ]
+
+    async def read(self) -> bytes:
+        """The next bytes as they come; b"" at a clean end."""
+        response = self._response
+        if response is None:
+            return b""
+        try:
+            return await response.content.readany()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise self._read_error(error) from error
+
+    def read_nowait(self) -> bytes:
+        """What has come already."""
+        response = self._response
+        if response is None or response.content.exception() is not None:
+            return b""
+        return response.content.read_nowait()
+
+    def close(self, *, whole: bool) -> None:
+        """Close the connection, or give it back if the feed was read to its end."""
+        response, self._response = self._response, None
+        if response is None:
+            return
+        if not whole:
+            response.close()
+        elif response.content.is_eof():
+            response.release()
+        else:
+            self._linger(response)
+
+    def redact(self, text: str) -> str:
+        """The text without the keys that were sent."""
+        for secret in self._secrets:
+            if secret and secret in text:
+                text = text.replace(secret, "[redacted]")
+        return text
+
+    async def _answer(self) -> Connected:
+        response = await self._send_following_redirects()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        request_id = self._request_id = headers.get("x-request-id") or headers.get("request-id")
+        if 200 <= response.status < 300:
+            self._response = response
+            return Connected(response.status, headers, request_id)
+        try:
+            body = await response.content.read(_ERROR_BODY_BYTES)
+        except (aiohttp.ClientError, OSError):
+            body = b""
+        finally:
+            # An error body that is longer than what was read is not worth a connection.
+            response.release() if response.content.is_eof() else response.close()
+        if 300 <= response.status < 400:
+            where = self.redact(headers.get("location", "nowhere"))
+            raise StatusError(
+                f"{response.status}: the server redirects to {where}: use that as base_url",
+                status=response.status,
+                request_id=request_id,
+            )
+        error = status_error(response.status, headers, body, request_id=request_id)
+        error.message = self.redact(error.message)
+        raise error
+
+    async def _send_following_redirects(self) -> aiohttp.ClientResponse:
+        # By hand: aiohttp would turn a POST into a GET for some statuses, and carry key headers that it does not know
+        # to another host.
+        url, headers = self._url, self._headers
+        for _ in range(_REDIRECTS):
+            response = await self._send(url, headers)
+            location = response.headers.get("location")
+            if response.status not in {307, 308} or not location:
+                return response
+            response.release()
+            target = url.join(type(url)(location))
+            if target.origin() != url.origin():
+                headers = {name: value for name, value in headers.items() if name not in _SECRET_HEADERS}
+            url = target
+        raise ProtocolError(f"more than {_REDIRECTS} redirects, the last to {url.host}")
+
+    async def _send(self, url: URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        session, data = self._session(), encode_request(self._body)
+
+        async def post() -> aiohttp.ClientResponse:
+            return await session.post(
+                url, data=data, headers=headers, timeout=self._timeout, ssl=self._ssl, allow_redirects=False
+            )
+
+        try:
+            try:
+                return await post()
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                # A kept-alive connection that the server closed while the request was on its way to it. No byte of an answer
+                # came, so the request may go out once more; a POST is never repeated by aiohttp itself.
+                if isinstance(error, aiohttp.ClientConnectorError):
+                    raise
+                return await post()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise self._connect_error(error, url) from error
+
+    def _connect_error(self, error: BaseException, url: URL) -> StreamError:
+        where = f"{url.host}:{url.port}"
+        if isinstance(error, aiohttp.ConnectionTimeoutError | aiohttp.SocketTimeoutError):
+            return StreamTimeout(
+                f"no connection to {where} within {self._timeout.connect:g} s (Timeout.connect)", phase="connect"
+            )
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return ConnectionFailed(
+                f"the host {url.host!r} is not known: check the base URL and the network", retryable=True
+            )
+        if isinstance(error, aiohttp.ClientSSLError):
+            return ConnectionFailed(f"no secure connection to {where}: {_reason(error)}; see ssl= of StreamDriver")
+        if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+            return ConnectionFailed(f"the proxy did not connect to {where}: {_reason(error)}", retryable=True)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return ConnectionFailed(
+                f"no connection to {where}: {_reason(error)}; is the server running, and the base URL right?",
+                retryable=True,
+            )
+        if isinstance(error, aiohttp.ClientResponseError):
+            return ProtocolError(f"{where} does not speak HTTP as it should: {self.redact(_reason(error))}")
+        return ConnectionLost(f"{where} closed the connection before it answered: {_reason(error)}", retryable=True)
+
+    def _read_error(self, error: BaseException) -> StreamError:
+        cause = error.__cause__
+        if isinstance(error, ContentEncodingError) or isinstance(cause, ContentEncodingError):
+            response = self._response
+            coding = "" if response is None else response.headers.get("content-encoding", "")
+            extra = "; br needs the extra: pip install 'streamkit-asyncio[br]'" if "br" in coding else ""
+            return ProtocolError(
+                f"the answer cannot be decoded (content-encoding {coding!r}){extra}", request_id=self._request_id
+            )
+        return ConnectionLost(
+            f"the connection was cut in the middle of the answer: {_reason(error)}",
+            retryable=True,
+            request_id=self._request_id,
+        )
+
+
+def _reason(error: BaseException) -> str:
+    """What the operating system or aiohttp says, in one line."""
+    inner = getattr(error, "os_error", None) or error
+    text = getattr(inner, "strerror", None) or str(inner) or type(error).__name__
+    return " ".join(str(text).split())

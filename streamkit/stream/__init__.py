@@ -1,0 +1,7 @@
+"""One completion stream over a source: the pump that drives it and what its users hold."""
+
+from .completion_stream import CompletionStream
+from .iteration import EventIterator
+from .source import Source
+
+__all__ = ["CompletionStream", "EventIterator", "Source"]

@@ -1,0 +1,390 @@
+"""The listeners of one stream on a pyee emitter: ordered, guarded, each in the context of its `on`.
+
+Each event has one relay on the emitter, registered with pyee's public API; it calls the stream's own ordered tuple of listeners,
+and only while this stream emits. So two streams may share an emitter, a listener may be there twice, and prepending is possible.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections.abc import Awaitable
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, get_args
+
+from pyee import EventEmitter
+
+from .errors import ListenerError
+from .mailbox import Mailbox, Overflow, Post
+from .model import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextvars import Context
+
+    from .feed import EventFeed
+    from .settings import ListenerErrors
+
+__all__ = ["ENDINGS", "EVENTS", "Subscription", "Subscriptions"]
+
+EVENTS: tuple[str, ...] = (
+    "start",
+    "connect",
+    "read",
+    "chunk",
+    "reasoning",
+    "text",
+    "refusal",
+    "tool_delta",
+    "usage",
+    "tool_call",
+    "text_done",
+    "retry",
+    "warning",
+    "heartbeat",
+    "stall",
+    "done",
+    "error",
+    "abort",
+    "end",
+    "listener_error",
+    "*",
+)
+"""The events of a completion stream, in the order in which they can come."""
+
+ENDINGS = ("done", "error", "abort")
+TEXTS = ("text", "reasoning", "refusal")
+REPLAYABLE = (*TEXTS, "start", "connect", "usage", "text_done", "tool_call", *ENDINGS, "end")
+
+log = logging.getLogger("streamkit.listeners")
+
+# What listeners mostly return (file.write, set.add, …): a look at the class is far cheaper than asking for __await__.
+_PLAIN = frozenset({int, str, bool, float, bytes, list, tuple, dict})
+_IDLE: Any = object()
+
+
+class Subscription:
+    """One registration of one listener."""
+
+    __slots__ = ("box_key", "call", "context", "dead", "event", "listener", "lossy", "mailbox", "once", "overflow")
+
+    def __init__(
+        self,
+        event: str,
+        listener: Callable[[Any], object],
+        *,
+        once: bool,
+        overflow: Overflow,
+        context: Context,
+        box_key: object,
+    ) -> None:
+        self.event = event
+        self.listener = listener
+        self.once = once
+        self.overflow = overflow
+        self.context = context
+        self.box_key = box_key
+        self.mailbox: Mailbox | None = None
+        self.dead = False
+        """Cancelled for not returning: hears nothing more."""
+        self.lossy = False
+        """An event was dropped, and that was reported."""
+        self.call: Callable[[Any], object] = partial(context.run, listener)  # type: ignore[call-arg]  # the argument comes with the call
+
+    @property
+    def ending(self) -> bool:
+        """It is called for an ending, which is never dropped."""
+        return self.event in ENDINGS or self.event == "end"
+
+    @property
+    def name(self) -> str:
+        """For messages: never the repr, which could hold a prompt."""
+        return str(ListenerError(self.event, self.listener)).split()[1]
+
+    def use(self, mailbox: Mailbox) -> None:
+        """From now on its events wait in a mailbox."""
+        self.mailbox = mailbox
+        self.call = partial(mailbox.put, self)
+
+
+class Subscriptions:
+    """Who listens to one stream, and how its events reach them."""
+
+    def __init__(
+        self,
+        emitter: EventEmitter | None = None,
+        *,
+        listener_errors: ListenerErrors = "log",
+        events: Iterable[str] = EVENTS,
+    ) -> None:
+        self.emitter = EventEmitter() if emitter is None else emitter
+        self.events = tuple(events)
+        self.wanted: dict[str, Callable[[Any], None]] = {}
+        """How to publish each event that somebody wants: changed in place, brought up to date with the emitter by `refresh`."""
+        self.post = Post(self._failed)
+        self.first_failure: ListenerError | None = None
+        self.late: list[Subscription] = []
+        """Subscriptions that want first what has already happened."""
+        self._policy = listener_errors
+        self._table: dict[str, tuple[Subscription, ...]] = {}
+        self._feeds: dict[str, tuple[EventFeed[Any], ...]] = {}
+        self._on_emitter: set[str] = set()
+        self._relays: dict[str, Callable[[Any], None]] = {}
+        self._mailboxes: dict[object, Mailbox] = {}
+        self._lock = threading.Lock()
+        self._emitting: Any = _IDLE
+        self._reporting = False
+        self._scope: tuple[int, object, Context] | None = None
+
+    # --- who listens ----------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        event: str,
+        listener: Callable[[Any], object],
+        *,
+        once: bool = False,
+        prepend: bool = False,
+        overflow: Overflow = "block",
+        late: bool = False,
+    ) -> Subscription:
+        """Register a listener; `late` ones wait in `late` until the stream has told them what they missed."""
+        self.check_event(event)
+        if not callable(listener):
+            raise TypeError(f"the listener for {event!r} must be callable, not {type(listener).__name__}")
+        if overflow not in get_args(Overflow):
+            raise ValueError(f"overflow must be one of {', '.join(get_args(Overflow))}, not {overflow!r}")
+        if overflow == "coalesce" and event not in TEXTS:
+            raise ValueError(f"overflow='coalesce' joins text: it goes with {', '.join(TEXTS)}, not with {event!r}")
+        if late and event not in REPLAYABLE:
+            raise ValueError(f"{event!r} cannot be replayed; replay=True goes with {', '.join(REPLAYABLE)}")
+        scope = self._scope
+        if scope is not None and scope[0] == threading.get_ident():
+            box_key, context = scope[1], scope[2].copy()
+        else:
+            box_key, context = _key_of(listener), copy_context()
+        subscription = Subscription(event, listener, once=once, overflow=overflow, context=context, box_key=box_key)
+        if _is_async(listener):
+            self._give_mailbox(subscription)
+        if late:
+            self.late.append(subscription)
+            self.post.attention = True
+        else:
+            self.insert(subscription, prepend=prepend)
+        return subscription
+
+    def add_feed(self, event: str, feed: EventFeed[Any]) -> None:
+        """Give an iterator its events; it is no listener, and costs no emit."""
+        self.check_event(event)
+        with self._lock:
+            self._feeds[event] = (*self._feeds.get(event, ()), feed)
+            self._rewire(event)
+
+    def discard_feed(self, event: str, feed: EventFeed[Any]) -> None:
+        """The iterator was left."""
+        with self._lock:
+            self._feeds[event] = tuple(other for other in self._feeds.get(event, ()) if other is not feed)
+            self._rewire(event)
+
+    def insert(self, subscription: Subscription, *, prepend: bool = False) -> None:
+        """Put a subscription into its place, and a relay for its event on the emitter if there is none yet."""
+        event = subscription.event
+        with self._lock:
+            others = self._table.get(event, ())
+            self._table[event] = (subscription, *others) if prepend else (*others, subscription)
+            self._rewire(event)
+            if event in self._relays:
+                return
+            relay = self._relays[event] = partial(self._relay, event)
+        self.emitter.add_listener(event, relay)
+
+    def remove(self, event: str, listener: Callable[[Any], object]) -> None:
+        """Remove the latest registration of the listener; silent where there is none, as Node's `off`."""
+        self.check_event(event)
+        with self._lock:
+            for subscription in reversed((*self._table.get(event, ()), *self.late)):
+                if subscription.listener == listener and subscription.event == event:
+                    break
+            else:
+                return
+        self.discard(subscription)
+
+    def discard(self, subscription: Subscription) -> None:
+        """Remove this registration, if it is still there."""
+        with self._lock:
+            if subscription in self.late:
+                self.late.remove(subscription)
+            left = tuple(other for other in self._table.get(subscription.event, ()) if other is not subscription)
+            if left:
+                self._table[subscription.event] = left
+            else:
+                self._table.pop(subscription.event, None)
+            self._rewire(subscription.event)
+
+    def count(self, event: str) -> int:
+        """How many listeners of this stream an event has."""
+        self.check_event(event)
+        return len(self._table.get(event, ()))
+
+    def names(self) -> list[str]:
+        """The events that have listeners, in the order of the event table."""
+        return [event for event in self.events if event in self._table]
+
+    def check_event(self, event: str) -> None:
+        """Raise ValueError for a name that no event has."""
+        if event not in self.events:
+            raise ValueError(f"unknown event {event!r}; the events are {', '.join(self.events)}")
+
+    def begin_scope(self) -> object:
+        """Listeners added from now on, in this thread, share one mailbox (until the returned token is given to `end_scope`)."""
+        outer = self._scope
+        self._scope = (threading.get_ident(), object(), copy_context())
+        return outer
+
+    def end_scope(self, token: Any) -> None:  # noqa: ANN401 - opaque
+        """The sink has been attached."""
+        self._scope = token
+
+    # --- publishing (the pump's side) -------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Notice who was added to the emitter itself; once a read, not once an event."""
+        names = self.emitter.event_names()
+        if names != self._on_emitter:
+            with self._lock:
+                changed, self._on_emitter = names ^ self._on_emitter, names
+                for event in changed:
+                    self._rewire(event)
+
+    def _rewire(self, event: str) -> None:
+        """Settle how an event is published, if at all."""
+        feeds = self._feeds.get(event, ())
+        if event in self._table or event in self._on_emitter:
+            emit = partial(self.emit, event)
+            self.wanted[event] = partial(self._emit_and_feed, emit, feeds) if feeds else emit
+        elif feeds:
+            self.wanted[event] = feeds[0].put if len(feeds) == 1 else partial(self._emit_and_feed, None, feeds)
+        else:
+            self.wanted.pop(event, None)
+
+    @staticmethod
+    def _emit_and_feed(emit: Callable[[Any], None] | None, feeds: tuple[EventFeed[Any], ...], payload: object) -> None:
+        for feed in feeds:
+            feed.put(payload)
+        if emit is not None:
+            emit(payload)
+
+    def emit(self, event: str, payload: object) -> None:
+        """Publish an event on the emitter; what `wanted` holds. Never raises."""
+        self._emitting = payload
+        try:
+            self.emitter.emit(event, payload)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a plain listener on the emitter may raise anything
+            if error is not payload:  # pyee raises an "error" that nobody listens to
+                self._report(event, None, error)
+            if self._emitting is payload:
+                # It raised before the relay had its turn: its neighbours are not to suffer.
+                self._relay(event, payload)
+        self._emitting = _IDLE
+
+    def publish(self, event: str, payload: object, at: float) -> None:
+        """Publish an event to who listens to it, and to who listens to all; `at` is when it happened (loop clock)."""
+        if (publish := self.wanted.get(event)) is not None:
+            publish(payload)
+        if (publish := self.wanted.get("*")) is not None:
+            publish(Event(event, payload, at))
+
+    def deliver(self, subscription: Subscription, payload: object) -> None:
+        """Call one subscription, guarded."""
+        try:
+            result = subscription.call(payload)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a listener may raise anything; the stream goes on
+            self._failed(subscription, error)
+        else:
+            if result is not None and result.__class__ not in _PLAIN:
+                self._settle(subscription, result)
+
+    def close(self) -> None:
+        """The stream is over: take its relays off the emitter and let go of the listeners."""
+        with self._lock:
+            relays, self._relays = self._relays, {}
+            self._table = {}
+            self._mailboxes = {}
+            self._feeds = {}
+            self.wanted.clear()
+        for event, relay in relays.items():
+            try:
+                self.emitter.remove_listener(event, relay)
+            except KeyError:
+                pass  # somebody has emptied the emitter (pyee before 15 raises)
+
+    def _relay(self, event: str, payload: object) -> None:
+        if self._emitting is not payload:
+            return  # somebody else emits: another stream on this emitter, or the user
+        self._emitting = _IDLE
+        for subscription in self._table.get(event, ()):
+            if subscription.once:
+                self.discard(subscription)
+            try:
+                result = subscription.call(payload)
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see deliver, which this inlines
+                self._failed(subscription, error)
+            else:
+                if result is not None and result.__class__ not in _PLAIN:
+                    self._settle(subscription, result)
+
+    def _settle(self, subscription: Subscription, result: object) -> None:
+        """A listener returned something: if that can be awaited, the listener is async from now on."""
+        if not isinstance(result, Awaitable):
+            return
+        box = subscription.mailbox or self._give_mailbox(subscription)
+        box.adopt(subscription, result)
+
+    def _give_mailbox(self, subscription: Subscription) -> Mailbox:
+        with self._lock:
+            box = self._mailboxes.get(subscription.box_key)
+            if box is None:
+                box = self._mailboxes[subscription.box_key] = Mailbox(self.post, subscription.context)
+        subscription.use(box)
+        return box
+
+    def _failed(self, subscription: Subscription, error: BaseException) -> None:
+        if self._policy == "detach":
+            self.discard(subscription)
+        self._report(subscription.event, subscription.listener, error)
+
+    def _report(self, event: str, listener: Callable[..., object] | None, cause: BaseException) -> None:
+        failure = ListenerError(event, listener)
+        failure.__cause__ = cause
+        if self.first_failure is None:
+            self.first_failure = failure
+        if event in {"listener_error", "end"} or self._reporting or not self.count("listener_error"):
+            log.error("%s", failure, exc_info=cause)
+            return
+        # The flag stops the recursion where the listener of listener_error is not the stream's own.
+        self._reporting = True
+        emitting = self._emitting
+        try:
+            self.emit("listener_error", failure)
+        finally:
+            self._reporting = False
+            self._emitting = emitting
+
+
+def _key_of(listener: Callable[[Any], object]) -> object:
+    """All registrations of one function share a mailbox; equal bound methods are one function."""
+    try:
+        hash(listener)
+    except TypeError:
+        return id(listener)
+    return listener
+
+
+def _is_async(listener: Callable[[Any], object]) -> bool:
+    while isinstance(listener, partial):
+        listener = listener.func
+    # An object's own class says so when the object itself is called, not when a function is.
+    return inspect.iscoroutinefunction(listener) or inspect.iscoroutinefunction(type(listener).__call__)

@@ -1,0 +1,207 @@
+"""Error bodies and error objects -> StreamError: every shape in which servers report a failure.
+
+`{"error": {"message", "code", "type"}}`, `{"error": "text"}`, a flat `{"object": "error", "message"}`, `{"detail": "text"}`,
+`{"detail": [{"msg", "loc"}]}`, plain text, an HTML page of a proxy. The status may be hidden in `error.code`,
+as a number or as text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import ServerError, StatusError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["error_in_body", "error_in_event", "is_retryable_status", "retry_after", "server_error", "status_error"]
+
+_MESSAGE_CHARS = 500
+
+# What the person at the keyboard can do about it.
+_ADVICE = {
+    400: "",
+    401: "the server refused the API key: check OPENAI_API_KEY or api_key=",
+    403: "the API key is not allowed to do this",
+    404: "check the model name and the base URL (is /v1 missing from its end?)",
+    413: "the request is too large",
+    429: "too many requests, or the quota is used up",
+}
+
+# Retrying the same request cannot help here, whatever the status says.
+_FINAL_CODES = frozenset({"insufficient_quota", "context_length_exceeded", "invalid_api_key", "model_not_found"})
+_RETRYABLE_TYPES = frozenset({"overloaded_error", "rate_limit_error", "server_error", "service_unavailable", "timeout"})
+
+
+class _Reported(NamedTuple):
+    message: str
+    code: str | None
+    type: str | None
+    status: int | None
+
+
+def is_retryable_status(status: int) -> bool:
+    """Whether the same request may succeed later: what the OpenAI SDKs retry.
+
+    >>> [status for status in (400, 401, 408, 409, 422, 429, 500, 503) if is_retryable_status(status)]
+    [408, 409, 429, 500, 503]
+    """
+    return status in {408, 409, 429} or status >= 500
+
+
+def server_error(error: object, *, request_id: str | None = None) -> ServerError:
+    """The ServerError for an error object, or text, that came inside the stream.
+
+    >>> error = server_error({"message": "slow down", "code": "429"})
+    >>> str(error), error.status, error.retryable
+    ('the server reported an error in the stream: slow down', 429, True)
+    """
+    reported = _reported(error)
+    retryable = is_retryable_status(reported.status) if reported.status else reported.type in _RETRYABLE_TYPES
+    return ServerError(
+        f"the server reported an error in the stream: {reported.message}",
+        retryable=retryable and reported.code not in _FINAL_CODES,
+        status=reported.status,
+        code=reported.code,
+        type=reported.type,
+        request_id=request_id,
+    )
+
+
+def error_in_event(data: str, *, request_id: str | None = None) -> ServerError:
+    """The ServerError for an event of type `error`: an object, a flat one, or just text.
+
+    >>> print(error_in_event('{"message": "boom"}'), error_in_event("boom").message, sep=" | ")
+    the server reported an error in the stream: boom | the server reported an error in the stream: boom
+    """
+    try:
+        error = json.loads(data)
+    except (ValueError, RecursionError):
+        error = data
+    if isinstance(error, dict) and error.get("error") and not isinstance(error["error"], dict):
+        error = error["error"]
+    return server_error(error, request_id=request_id)
+
+
+def error_in_body(body: object) -> object | None:
+    """The error that a JSON body holds, None where it holds none.
+
+    >>> error_in_body({"detail": "Not Found"}), error_in_body({"choices": []})
+    ({'detail': 'Not Found'}, None)
+    """
+    if not isinstance(body, dict):
+        return None
+    error: object = body.get("error")
+    if error:
+        return error
+    if "choices" in body:
+        return None
+    return body if body.get("object") == "error" or any(name in body for name in ("detail", "message")) else None
+
+
+def status_error(status: int, headers: Mapping[str, str], body: bytes, *, request_id: str | None = None) -> StatusError:
+    """The StatusError for a 4xx or 5xx answer; header names in lower case.
+
+    >>> error = status_error(
+    ...     429, {"retry-after": "2"}, b'{"error":{"message":"Slow down","type":"requests","code":null}}'
+    ... )
+    >>> print(error, error.retry_after, error.type)
+    429: Slow down - too many requests, or the quota is used up 2.0 requests
+    """
+    reported = _reported(_parse(body, headers.get("content-type", "")))
+    advice = _ADVICE.get(status, "the server has a problem of its own: try again later" if status >= 500 else "")
+    retryable = is_retryable_status(status) and reported.code not in _FINAL_CODES
+    # The OpenAI SDKs obey this header of their servers, in both directions.
+    if (should := headers.get("x-should-retry", "").lower()) in {"true", "false"}:
+        retryable = should == "true"
+    error = StatusError(
+        " - ".join(filter(None, (f"{status}: {reported.message}", advice))),
+        retryable=retryable,
+        status=status,
+        code=reported.code,
+        type=reported.type,
+        request_id=request_id,
+    )
+    error.retry_after = retry_after(headers)
+    return error
+
+
+def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
+    """The pause that the server asks for, in seconds (RFC 9110 10.2.3: seconds or a date), None without one.
+
+    >>> retry_after({"retry-after-ms": "250"}), retry_after({"retry-after": "Thu, 01 Jan 1970 00:00:09 GMT"}, now=4.0)
+    (0.25, 5.0)
+    >>> retry_after({"retry-after": "soon"})
+    """
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value := headers.get(name, "").strip()):
+            return float(value) / unit
+    try:
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
+        return max(0.0, date.timestamp() - (time.time() if now is None else now))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _parse(body: bytes, content_type: str) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        text = body.decode("utf-8", "replace").strip()
+    if "html" in content_type or text[:1] == "<":
+        title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
+        return f"an HTML page: {title[1].strip()}" if title else "an HTML page"
+    return text
+
+
+def _reported(error: object) -> _Reported:
+    if isinstance(error, str):
+        return _Reported(_short(error) or "no reason given", None, None, None)
+    if not isinstance(error, dict):
+        return _Reported("no reason given", None, None, None)
+    inner = error.get("error")
+    if isinstance(inner, dict):
+        outer = _status(error)
+        reported = _reported(inner)
+        return reported._replace(status=reported.status or outer)
+    detail = error.get("detail")
+    message = next(
+        (value for value in (error.get("message"), inner, detail, error.get("msg")) if isinstance(value, str)), ""
+    )
+    if not message and isinstance(detail, list):
+        message = "; ".join(_validation_problem(item) for item in detail)
+    code, kind = error.get("code"), error.get("type")
+    return _Reported(
+        _short(message) or "no reason given",
+        None if code is None or isinstance(code, dict | list) else str(code),
+        kind if isinstance(kind, str) else None,
+        _status(error),
+    )
+
+
+def _validation_problem(item: object) -> str:
+    """One entry of FastAPI's 422: where and what."""
+    if not isinstance(item, dict):
+        return _short(str(item))
+    where = item.get("loc")
+    place = ".".join(str(part) for part in where) if isinstance(where, list) else ""
+    return f"{place}: {item.get('msg', '')}" if place else str(item.get("msg", ""))
+
+
+def _status(error: dict[str, Any]) -> int | None:
+    for name in ("status", "status_code", "code"):
+        value = error.get(name)
+        if isinstance(value, str) and re.fullmatch("[45][0-9][0-9]", value):
+            value = int(value)
+        if type(value) is int and 400 <= value <= 599:
+            return value
+    return None
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _MESSAGE_CHARS else text[: _MESSAGE_CHARS - 1] + "…"
