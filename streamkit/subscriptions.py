@@ -120,6 +120,8 @@ class Subscriptions:
         listener_errors: ListenerErrors = "log",
         events: Iterable[str] = EVENTS,
     ) -> None:
+        if not isinstance(emitter, EventEmitter | None):
+            raise TypeError(f"emitter must be a pyee EventEmitter, not {type(emitter).__name__}")
         self.emitter = EventEmitter() if emitter is None else emitter
         self.events = tuple(events)
         self.wanted: dict[str, Callable[[Any], None]] = {}
@@ -137,6 +139,7 @@ class Subscriptions:
         self._lock = threading.Lock()
         self._emitting: Any = _IDLE
         self._reporting = False
+        self._closed = False
         self._scope: tuple[int, object, Context] | None = None
 
     # --- who listens ----------------------------------------------------------------------------------------------
@@ -193,8 +196,12 @@ class Subscriptions:
         """Put a subscription into its place, and a relay for its event on the emitter if there is none yet."""
         event = subscription.event
         with self._lock:
+            if self._closed:
+                return  # nothing is published any more
             others = self._table.get(event, ())
             self._table[event] = (subscription, *others) if prepend else (*others, subscription)
+            if subscription.once:
+                subscription.call = partial(self._call_once, subscription, subscription.call)
             self._rewire(event)
             if event in self._relays:
                 return
@@ -288,7 +295,6 @@ class Subscriptions:
             if self._emitting is payload:
                 # It raised before the relay had its turn: its neighbours are not to suffer.
                 self._relay(event, payload)
-        self._emitting = _IDLE
 
     def publish(self, event: str, payload: object, at: float) -> None:
         """Publish an event to who listens to it, and to who listens to all; `at` is when it happened (loop clock)."""
@@ -310,6 +316,7 @@ class Subscriptions:
     def close(self) -> None:
         """The stream is over: take its relays off the emitter and let go of the listeners."""
         with self._lock:
+            self._closed = True
             relays, self._relays = self._relays, {}
             self._table = {}
             self._mailboxes = {}
@@ -326,8 +333,6 @@ class Subscriptions:
             return  # somebody else emits: another stream on this emitter, or the user
         self._emitting = _IDLE
         for subscription in self._table.get(event, ()):
-            if subscription.once:
-                self.discard(subscription)
             try:
                 result = subscription.call(payload)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see deliver, which this inlines
@@ -335,6 +340,10 @@ class Subscriptions:
             else:
                 if result is not None and result.__class__ not in _PLAIN:
                     self._settle(subscription, result)
+
+    def _call_once(self, subscription: Subscription, call: Callable[[Any], object], payload: object) -> object:
+        self.discard(subscription)
+        return call(payload)
 
     def _settle(self, subscription: Subscription, result: object) -> None:
         """A listener returned something: if that can be awaited, the listener is async from now on."""
@@ -361,7 +370,7 @@ class Subscriptions:
         failure.__cause__ = cause
         if self.first_failure is None:
             self.first_failure = failure
-        if event in {"listener_error", "end"} or self._reporting or not self.count("listener_error"):
+        if event in {"listener_error", "end"} or self._reporting or "listener_error" not in self.wanted:
             log.error("%s", failure, exc_info=cause)
             return
         # The flag stops the recursion where the listener of listener_error is not the stream's own.

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
+from yarl import URL
 
 from ..errors import ConnectionFailed, ConnectionLost, ProtocolError, StatusError, StreamError, StreamTimeout
 from ..model import Connected, StreamWarning
+from ..tape.redaction import is_secret_name
 from ..version import __version__
 from ..wire.failure import status_error
 from ..wire.request import encode_request
@@ -17,17 +19,13 @@ if TYPE_CHECKING:
     import ssl as ssl_module
     from collections.abc import Callable, Mapping
 
-    from yarl import URL
-
-__all__ = ["HTTPSource"]
+__all__ = ["HTTPSource", "trace_reuse"]
 
 _ERROR_BODY_BYTES = 64 * 2**10
 _REDIRECTS = 5
 
-# What may carry a key; none of them follows a redirect to another host.
-_SECRET_HEADERS = frozenset(
-    {"authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie", "proxy-authorization"}
-)
+# The placeholder keys of local servers ("none", "EMPTY") are words that messages need.
+_SECRET_CHARS = 8
 
 
 class HTTPSource:
@@ -59,8 +57,9 @@ class HTTPSource:
             **({"authorization": f"Bearer {api_key}"} if api_key else {}),
             **headers,
         }
+        secrets = {name: value.removeprefix("Bearer ") for name, value in self._headers.items()} | dict(url.query)
         self._secrets = [
-            value.removeprefix("Bearer ") for name, value in self._headers.items() if name in _SECRET_HEADERS
+            value for name, value in secrets.items() if is_secret_name(name) and len(value) >= _SECRET_CHARS
         ]
         # connect=: a connection from the pool or a new one, DNS and TLS included. The other limits are the pump's.
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=None, sock_read=None)
@@ -80,7 +79,7 @@ class HTTPSource:
             if error.status != 400 or "stream_options" not in self._body or "stream_options" not in error.message:
                 raise
         # Some servers do not know the field; the usage is then lost, the answer is not.
-        del self._body["stream_options"]
+        self._body = {name: value for name, value in self._body.items() if name != "stream_options"}
         return await self._answer(), [
             StreamWarning("stream_options_refused", "the server knows no stream_options: no usage")
         ]
@@ -117,8 +116,7 @@ class HTTPSource:
     def redact(self, text: str) -> str:
         """The text without the keys that were sent."""
         for secret in self._secrets:
-            if secret and secret in text:
-                text = text.replace(secret, "[redacted]")
+            text = text.replace(secret, "[redacted]")
         return text
 
     async def _answer(self) -> Connected:
@@ -128,13 +126,7 @@ class HTTPSource:
         if 200 <= response.status < 300:
             self._response = response
             return Connected(response.status, headers, request_id)
-        try:
-            body = await response.content.read(_ERROR_BODY_BYTES)
-        except (aiohttp.ClientError, OSError):
-            body = b""
-        finally:
-            # An error body that is longer than what was read is not worth a connection.
-            response.release() if response.content.is_eof() else response.close()
+        body = await _error_body(response)
         if 300 <= response.status < 400:
             where = self.redact(headers.get("location", "nowhere"))
             raise StatusError(
@@ -156,18 +148,27 @@ class HTTPSource:
             if response.status not in {307, 308} or not location:
                 return response
             response.release()
-            target = url.join(type(url)(location))
+            target = url.join(URL(location))
             if target.origin() != url.origin():
-                headers = {name: value for name, value in headers.items() if name not in _SECRET_HEADERS}
+                headers = {name: value for name, value in headers.items() if not is_secret_name(name)}
             url = target
         raise ProtocolError(f"more than {_REDIRECTS} redirects, the last to {url.host}")
 
     async def _send(self, url: URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         session, data = self._session(), encode_request(self._body)
 
+        # The trace of the session notes whether the connection was used before; of a borrowed one nothing is known.
+        connection = {"reused": not session.trace_configs}
+
         async def post() -> aiohttp.ClientResponse:
             return await session.post(
-                url, data=data, headers=headers, timeout=self._timeout, ssl=self._ssl, allow_redirects=False
+                url,
+                data=data,
+                headers=headers,
+                timeout=self._timeout,
+                ssl=self._ssl,
+                allow_redirects=False,
+                trace_request_ctx=connection,
             )
 
         try:
@@ -176,7 +177,7 @@ class HTTPSource:
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 # A kept-alive connection that the server closed while the request was on its way to it. No byte of an answer
                 # came, so the request may go out once more; a POST is never repeated by aiohttp itself.
-                if isinstance(error, aiohttp.ClientConnectorError):
+                if isinstance(error, aiohttp.ClientConnectorError) or not connection["reused"]:
                     raise
                 return await post()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -219,6 +220,31 @@ class HTTPSource:
             retryable=True,
             request_id=self._request_id,
         )
+
+
+def trace_reuse() -> aiohttp.TraceConfig:
+    """What a session needs to tell a source whether a connection was used before."""
+
+    async def reused(_session: object, context: Any, _params: object) -> None:  # noqa: ANN401 - aiohttp's namespace
+        if isinstance(context.trace_request_ctx, dict):
+            context.trace_request_ctx["reused"] = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(reused)
+    return trace
+
+
+async def _error_body(response: aiohttp.ClientResponse) -> bytes:
+    """As much of an error body as a message can need; a longer one is not worth the connection."""
+    body = b""
+    try:
+        while len(body) < _ERROR_BODY_BYTES and (data := await response.content.readany()):
+            body += data
+    except (aiohttp.ClientError, OSError):
+        pass  # what came says more than that it was cut
+    finally:
+        response.close()  # one that was read to its end has given its connection back already
+    return body
 
 
 def _reason(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from yarl import URL
 from ..settings import ListenerErrors, OnTruncation, RetryPolicy, Settings, Timeout
 from ..stream import CompletionStream
 from ..wire.request import Prompt, chat_request, encode_request
-from .http import HTTPSource
+from .http import HTTPSource, trace_reuse
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -202,6 +202,7 @@ class StreamDriver:
                 # aiohttp's own default ends every stream after five minutes.
                 timeout=aiohttp.ClientTimeout(total=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[trace_reuse()],
                 trust_env=True,
             )
         return self._session
@@ -264,7 +265,7 @@ def _api_key(value: str | None) -> str | None:
 def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     checked = {}
     for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not isinstance(value, str):
+        if not all(isinstance(part, str) for part in (name, value)):
             raise TypeError(f"headers must map texts to texts; {name!r} does not")
         if any(character in name + value for character in "\r\n\0"):
             raise ValueError(f"header {name!r} holds a line break")

@@ -71,8 +71,8 @@ class CompletionStream:
         self._finished = asyncio.Event()
         self._noticed = False
         """Somebody listened to the ending, or got it by awaiting."""
-        self._iterated = False
         self._finish_callbacks: list[Callable[[CompletionStream], object]] = []
+        self._iterated = False
 
     # --- subscribing ------------------------------------------------------------------------------------------------
 
@@ -263,6 +263,8 @@ class CompletionStream:
         return f"<CompletionStream {state}, {len(self.completion.text)} characters>"
 
     def __del__(self) -> None:
+        if not hasattr(self, "_iterated"):
+            return  # the constructor raised
         if self._task is None:
             if self._pump.stop is None and self._subs.names():
                 warnings.warn(
@@ -369,7 +371,7 @@ class CompletionStream:
             task = asyncio.current_task()
         except RuntimeError:
             return
-        if task is not None and (task is self._task or any(box.task is task for box in self._subs.post.mailboxes)):
+        if task is not None and any(box.task is task for box in self._subs.post.mailboxes):
             raise RuntimeError(
                 "a listener cannot await its own stream: the stream waits for its listeners before it ends"
             )

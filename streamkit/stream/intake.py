@@ -43,8 +43,6 @@ class Intake:
         self._redact = redact
         self.accumulator = Accumulator()
         self.holding = True
-        self.done = False
-        """`[DONE]` came: what follows it is not looked at."""
         self.progress = False
         """The latest read brought content."""
         self.read_at = 0.0
@@ -55,6 +53,8 @@ class Intake:
         """Forget a failed attempt; it has published nothing."""
         self._chat = ChatDecoder(think_tags=self._settings.think_tags, quirks=self.accumulator.quirks)
         self._sse = SSEDecoder(lenient=True, max_event_bytes=self._settings.max_event_bytes)
+        self.done = False
+        """`[DONE]` came: what follows it is not looked at."""
         self._payloads = _NO_PAYLOADS
         self._held: list[Chunk] = []
         self._malformed = 0

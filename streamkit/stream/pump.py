@@ -96,7 +96,7 @@ class Pump:
         """Do not wait for listeners any more: the sync ones hear the ending, and that is all."""
         self._hurry = True
         self.request_stop("cancel")
-        if self._task is not None and not self._task.done():
+        if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
 
     def tell_late(self) -> None:
@@ -134,8 +134,11 @@ class Pump:
         """Drive the stream from `start` to `end`."""
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
-        # Listeners that are added in the turn of start() miss nothing, with an eager task factory too.
-        await asyncio.sleep(0)
+        try:
+            # Listeners that are added in the turn of start() miss nothing, with an eager task factory too.
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self.hurry()
         self._started_at = self._intake.read_at = loop.time()
         self._watchdog = Watchdog(loop, self._settings.timeout, expired=self._expired, stalled=self._stalled)
         self._subs.refresh()

@@ -68,7 +68,7 @@ class EagerReader:
 
     async def _read_ahead(self) -> None:
         while self._bytes < BACKLOG_BYTES:
-            if self._backlog and not self._backlog[-1][1]:
+            if self._backlog and ((last := self._backlog[-1][1]) == b"" or isinstance(last, StreamError)):
                 return  # the end has been read
             try:
                 data = await self._source.read()
