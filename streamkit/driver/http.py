@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import ssl as ssl_module
     from collections.abc import Callable, Mapping
 
-__all__ = ["HTTPSource", "trace_reuse"]
+__all__ = ["HTTPSource", "proxy_from_environment", "trace_reuse"]
 
 _ERROR_BODY_BYTES = 64 * 2**10
 _REDIRECTS = 5
@@ -41,12 +42,14 @@ class HTTPSource:
         api_key: str | None,
         ssl: ssl_module.SSLContext | bool | None,
         connect_timeout: float | None,
+        proxy_for: Callable[[URL], str | None],
         linger: Callable[[aiohttp.ClientResponse], None],
     ) -> None:
         self._session = session
         self._url = url
         self._body = body
         self._ssl: Any = True if ssl is None else ssl
+        self._proxy_for = proxy_for
         self._linger = linger
         self._headers = {
             "accept": "text/event-stream",
@@ -168,6 +171,7 @@ class HTTPSource:
                 timeout=self._timeout,
                 ssl=self._ssl,
                 allow_redirects=False,
+                proxy=self._proxy_for(url),
                 trace_request_ctx=connection,
             )
 
@@ -182,6 +186,9 @@ class HTTPSource:
                 return await post()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._connect_error(error, url) from error
+        except ValueError as error:
+            # What aiohttp says of settings that contradict each other: a borrowed session's auth and our key, a proxy's URL.
+            raise ConnectionFailed(f"the request cannot be sent: {self.redact(_reason(error))}") from error
 
     def _connect_error(self, error: BaseException, url: URL) -> StreamError:
         where = f"{url.host}:{url.port}"
@@ -220,6 +227,15 @@ class HTTPSource:
             retryable=True,
             request_id=self._request_id,
         )
+
+
+def proxy_from_environment(url: URL) -> str | None:
+    """The proxy that HTTPS_PROXY, HTTP_PROXY, NO_PROXY (or the system's settings) name for a URL, None for none.
+
+    Not by aiohttp's trust_env, which also reads ~/.netrc: a login found there contradicts the key, or goes where none was to go.
+    """
+    host = url.host or ""
+    return None if proxy_bypass(host) else getproxies().get(url.scheme)
 
 
 def trace_reuse() -> aiohttp.TraceConfig:

@@ -14,7 +14,7 @@ from yarl import URL
 from ..settings import ListenerErrors, OnTruncation, RetryPolicy, Settings, Timeout
 from ..stream import CompletionStream
 from ..wire.request import Prompt, chat_request, encode_request
-from .http import HTTPSource, trace_reuse
+from .http import HTTPSource, proxy_from_environment, trace_reuse
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -141,6 +141,8 @@ class StreamDriver:
             api_key=self._api_key,
             ssl=self._ssl,
             connect_timeout=settings.timeout.connect,
+            # A borrowed session has its own way with proxies.
+            proxy_for=proxy_from_environment if self._owns_session else lambda _: None,
             linger=self._linger,
         )
         stream = CompletionStream(source, settings=settings, emitter=emitter, started=self._started)
@@ -203,7 +205,6 @@ class StreamDriver:
                 timeout=aiohttp.ClientTimeout(total=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=[trace_reuse()],
-                trust_env=True,
             )
         return self._session
 
