@@ -56,6 +56,8 @@ class Post:
 
     def __init__(self, failed: Callable[[Subscription, BaseException], None]) -> None:
         self.attention = False
+        self.dead: set[object] = set()
+        """The keys of the listeners that were given up: they hear nothing more."""
         self.dropped: list[Subscription] = []
         """Subscriptions that lost their first event since the pump last looked."""
         self.failed = failed
@@ -155,8 +157,6 @@ class Mailbox:
     def put(self, subscription: Subscription, payload: object) -> None:
         """Add an event; never blocks (the pump looks at `full` when it has sent everything of a chunk)."""
         queue = self._queue
-        if subscription.dead:
-            return
         if subscription.overflow == "coalesce" and isinstance(payload, str):
             if queue and queue[-1][0] is subscription and isinstance(last := queue[-1][1], _Joined):
                 last.parts.append(payload)
@@ -193,7 +193,7 @@ class Mailbox:
                 asyncio.get_running_loop().create_task(self._run(), context=self._context)
             return
         log.error("listener %s of %r did not return for %g s: cancelled", stuck.name, stuck.event, patience)
-        stuck.dead = True
+        self._post.dead.add(stuck.key)
         self._overdue = stuck
         self._task.cancel()
 
@@ -204,9 +204,10 @@ class Mailbox:
             self._wake.set_result(None)
 
     def _drop_oldest(self, subscription: Subscription) -> None:
-        for place, (owner, _) in enumerate(self._queue):
+        for place, (owner, payload) in enumerate(self._queue):
             if owner is subscription:
                 del self._queue[place]
+                _forget(payload)
                 break
         if not subscription.lossy:
             subscription.lossy = True
@@ -231,35 +232,44 @@ class Mailbox:
         finally:
             # Left behind by give_up: the mailbox is no longer this task's.
             if self._task is me:
-                self._queue.clear()  # not empty only where the loop is being shut down: nobody may wait for these calls
+                # Not empty only where the loop is being shut down: nobody may wait for these calls.
+                for _, payload in self._queue:
+                    _forget(payload)
+                self._queue.clear()
                 self._task = self._current = self._wake = None
                 self._started = False
                 self._post.moved()
 
     async def _call(self, subscription: Subscription, payload: object) -> None:
+        if subscription.key in self._post.dead:
+            _forget(payload)
+            return
         if isinstance(payload, _Joined):
             payload = "".join(payload.parts)
         try:
+            # The task runs in the context of the first of those that share the mailbox; it cannot be entered twice.
+            own = subscription.context is self._context
             if isinstance(payload, _Begun):
                 result: object = payload.result
+            elif own:
+                result = subscription.listener(payload)
             else:
                 result = subscription.context.run(subscription.listener, payload)
             if isawaitable(result):
-                await (result if subscription.context is self._context else _in_context(result, subscription.context))
+                await (result if own else _in_context(result, subscription.context))
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if self._overdue is subscription and task is not None:
-                # give_up did it; the others that share the mailbox go on.
-                task.uncancel()
-            elif task is not None and task.cancelling():
-                raise  # the loop is being shut down
-            else:
+            # Where give_up did it, the others that share the mailbox go on.
+            if self._overdue is not subscription:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise  # the loop is being shut down
                 self._post.failed(subscription, error)
         except Exception as error:  # noqa: BLE001 - a listener may raise anything; the stream goes on
             self._post.failed(subscription, error)
         finally:
             if self._overdue is subscription:
                 self._overdue = None
+                if self._task is not None:
+                    self._task.uncancel()  # also where the listener turned the cancellation into a return
 
 
 class _in_context(Generic[_T]):  # noqa: N801 - reads as the function that it is
@@ -290,6 +300,12 @@ class _in_context(Generic[_T]):  # noqa: N801 - reads as the function that it is
         except StopIteration as stop:
             result: _T = stop.value
             return result
+
+
+def _forget(payload: object) -> None:
+    """An event is not delivered; a call that was begun would complain that it was never awaited."""
+    if isinstance(payload, _Begun) and (close := getattr(payload.result, "close", None)) is not None:
+        close()
 
 
 def _expire(moved: asyncio.Future[None]) -> None:

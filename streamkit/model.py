@@ -214,14 +214,16 @@ def _unknown_in_choice(choice: dict[str, Any]) -> dict[str, Any]:
         rest = {name: value for name, value in delta.items() if name not in _KNOWN_IN_DELTA}
         content = delta.get("content")
         if isinstance(content, list):
-            parts = [
-                part for part in content if not (isinstance(part, dict) and part.get("type") in {"text", "thinking"})
-            ]
+            parts = [part for part in content if not (isinstance(part, dict) and _is_known_part(part.get("type")))]
             if parts:
                 rest["content"] = parts
         if rest:
             unknown["delta"] = rest
     return unknown
+
+
+def _is_known_part(kind: object) -> bool:
+    return isinstance(kind, str) and kind in {"text", "thinking"}
 
 
 # --- what it adds up to -----------------------------------------------------------------------------------------------

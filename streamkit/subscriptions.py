@@ -23,7 +23,6 @@ from .model import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from contextvars import Context
 
     from .feed import EventFeed
     from .settings import ListenerErrors
@@ -69,30 +68,29 @@ _IDLE: Any = object()
 class Subscription:
     """One registration of one listener."""
 
-    __slots__ = ("box_key", "call", "context", "dead", "event", "listener", "lossy", "mailbox", "once", "overflow")
+    __slots__ = ("call", "context", "event", "key", "listener", "lossy", "mailbox", "once", "overflow", "scope")
 
     def __init__(
         self,
         event: str,
         listener: Callable[[Any], object],
         *,
-        once: bool,
-        overflow: Overflow,
-        context: Context,
-        box_key: object,
+        once: bool = False,
+        overflow: Overflow = "block",
+        scope: object = None,
     ) -> None:
         self.event = event
         self.listener = listener
         self.once = once
         self.overflow = overflow
-        self.context = context
-        self.box_key = box_key
+        self.scope = scope
+        """What the sink that added it shares a mailbox by; None outside of `attach`."""
+        self.key = _key_of(listener)
+        self.context = copy_context()
         self.mailbox: Mailbox | None = None
-        self.dead = False
-        """Cancelled for not returning: hears nothing more."""
         self.lossy = False
         """An event was dropped, and that was reported."""
-        self.call: Callable[[Any], object] = partial(context.run, listener)  # type: ignore[call-arg]  # the argument comes with the call
+        self.call: Callable[[Any], object] = partial(self.context.run, listener)  # type: ignore[call-arg]  # the argument comes with the call
 
     @property
     def ending(self) -> bool:
@@ -140,7 +138,7 @@ class Subscriptions:
         self._emitting: Any = _IDLE
         self._reporting = False
         self._closed = False
-        self._scope: tuple[int, object, Context] | None = None
+        self._scope: tuple[int, object] | None = None
 
     # --- who listens ----------------------------------------------------------------------------------------------
 
@@ -164,12 +162,10 @@ class Subscriptions:
             raise ValueError(f"overflow='coalesce' joins text: it goes with {', '.join(TEXTS)}, not with {event!r}")
         if late and event not in REPLAYABLE:
             raise ValueError(f"{event!r} cannot be replayed; replay=True goes with {', '.join(REPLAYABLE)}")
-        scope = self._scope
-        if scope is not None and scope[0] == threading.get_ident():
-            box_key, context = scope[1], scope[2].copy()
-        else:
-            box_key, context = _key_of(listener), copy_context()
-        subscription = Subscription(event, listener, once=once, overflow=overflow, context=context, box_key=box_key)
+        scope = None
+        if self._scope is not None and self._scope[0] == threading.get_ident():
+            scope = self._scope[1]
+        subscription = Subscription(event, listener, once=once, overflow=overflow, scope=scope)
         if _is_async(listener):
             self._give_mailbox(subscription)
         if late:
@@ -248,7 +244,7 @@ class Subscriptions:
     def begin_scope(self) -> object:
         """Listeners added from now on, in this thread, share one mailbox (until the returned token is given to `end_scope`)."""
         outer = self._scope
-        self._scope = (threading.get_ident(), object(), copy_context())
+        self._scope = (threading.get_ident(), object())
         return outer
 
     def end_scope(self, token: Any) -> None:  # noqa: ANN401 - opaque
@@ -353,10 +349,14 @@ class Subscriptions:
         box.adopt(subscription, result)
 
     def _give_mailbox(self, subscription: Subscription) -> Mailbox:
+        # Two bonds: what one sink adds, and what one function is registered for. Where they lead to different mailboxes, the
+        # function's holds: it must never run twice at once.
+        key, scope, boxes = subscription.key, subscription.scope, self._mailboxes
         with self._lock:
-            box = self._mailboxes.get(subscription.box_key)
-            if box is None:
-                box = self._mailboxes[subscription.box_key] = Mailbox(self.post, subscription.context)
+            box = boxes.get(key) or boxes.get(scope) or Mailbox(self.post, subscription.context)
+            boxes.setdefault(key, box)
+            if scope is not None:
+                boxes.setdefault(scope, box)
         subscription.use(box)
         return box
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..driver import StreamDriver
 from ..errors import StreamError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .console import Console
 
 __all__ = ["run_chat"]
+
+_NO_TEXT: Final = "the prompt is not text in the encoding of the terminal: is it a binary file?"
 
 
 def run_chat(options: Namespace, console: Console) -> None:
@@ -87,7 +89,7 @@ def _prompts(words: Sequence[str]) -> tuple[Iterator[str], bool]:
     try:
         return iter([sys.stdin.read()]), False
     except UnicodeDecodeError:
-        raise UsageError("the prompt is not text in the encoding of this terminal: is it a binary file?") from None
+        raise UsageError(_NO_TEXT) from None
 
 
 def _typed() -> Iterator[str]:
@@ -116,5 +118,5 @@ def _checked(prompt: str) -> str:
     try:
         prompt.encode()
     except UnicodeEncodeError:  # Python's stand-ins for bytes that it could not decode
-        raise UsageError("the prompt is not UTF-8 text: is it a binary file?") from None
+        raise UsageError(_NO_TEXT) from None
     return prompt

@@ -34,32 +34,29 @@ class Console:
 
     def __init__(self) -> None:
         self.said_something = False
-        self._unended: TextIO | None = None
+        self._unended: set[TextIO] = set()
         """Where a line has begun and not ended."""
         self._started_at = 0.0
         self._dim, self._plain = ("\x1b[2m", "\x1b[0m") if _has_colours(sys.stderr) else ("", "")
 
     def text(self, text: str) -> None:
         """Print a piece of the answer."""
-        if self._unended is sys.stderr:
-            self.end_line()
+        self._end_line(sys.stderr)
         self.said_something = True
         self._write(sys.stdout, text)
 
     def reasoning(self, text: str) -> None:
         """Print a piece of what the model thinks before it answers."""
-        if self._unended is sys.stdout:
-            self._break_line()
+        self._break_answer()
         self._write(sys.stderr, text, self._dim, self._plain)
 
     def note(self, line: str) -> None:
         """Print a line that is not the answer."""
-        self._break_line()
-        self._write(sys.stderr, f"{line}\n")
+        self._write_line(line)
 
     def warning(self, warning: StreamWarning) -> None:
         """Print that something in the feed was skipped or mended."""
-        self._aside(f"warning: {warning.detail} ({warning.kind})")
+        self._write_line(f"warning: {warning.detail} ({warning.kind})", self._dim, self._plain)
 
     def event(self, event: Event) -> None:
         """Print a line about an event, with the seconds since the start."""
@@ -69,29 +66,35 @@ class Console:
         if sys.stderr.isatty():
             width = shutil.get_terminal_size().columns
             line = line if len(line) <= width else line[: width - 3] + "..."
-        self._aside(line)
+        self._write_line(line, self._dim, self._plain)
 
     def end_line(self) -> None:
-        """End the line that has begun, if one has, where it has begun: a piped answer ends in a line end, too."""
-        if self._unended is not None:
-            self._write(self._unended, "\n")
+        """End the lines that have begun: a piped answer ends in a line end, too."""
+        for output in (sys.stdout, sys.stderr):
+            self._end_line(output)
 
-    def _aside(self, line: str) -> None:
-        self._break_line()
-        self._write(sys.stderr, line, self._dim, f"{self._plain}\n")
-        self._unended = None
+    def _end_line(self, output: TextIO) -> None:
+        if output in self._unended:
+            self._write(output, "\n")
 
-    def _break_line(self) -> None:
+    def _break_answer(self) -> None:
         # The line end that parts an answer from a note on one terminal must not get into a file or a pipe.
-        if self._unended is sys.stderr or (sys.stdout.isatty() and sys.stderr.isatty()):
-            self.end_line()
+        if sys.stdout.isatty() and sys.stderr.isatty():
+            self._end_line(sys.stdout)
+
+    def _write_line(self, line: str, before: str = "", after: str = "") -> None:
+        self._break_answer()
+        self._end_line(sys.stderr)
+        self._write(sys.stderr, line, before, after)
+        self._write(sys.stderr, "\n")
 
     def _write(self, output: TextIO, text: str, before: str = "", after: str = "") -> None:
         if output.isatty():
             text = text.translate(_CONTROLS)
         output.write(f"{before}{text}{after}")
         output.flush()
-        self._unended = None if text.endswith("\n") else output
+        if text:
+            (self._unended.discard if text.endswith("\n") else self._unended.add)(output)
 
 
 def _has_colours(output: TextIO) -> bool:

@@ -68,6 +68,8 @@ class HTTPSource:
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=None, sock_read=None)
         self._response: aiohttp.ClientResponse | None = None
         self._request_id: str | None = None
+        self._failure: StreamError | None = None
+        """What the next read raises, now that what had come before it was read."""
 
     @property
     def request(self) -> Mapping[str, Any]:
@@ -92,10 +94,17 @@ class HTTPSource:
         response = self._response
         if response is None:
             return b""
+        if self._failure is not None:
+            raise self._failure
         try:
             return await response.content.readany()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise self._read_error(error) from error
+            failure = self._read_error(error)
+            failure.__cause__ = error
+            if not (unread := _unread(response)):
+                raise failure from error
+            self._failure = failure
+            return unread
 
     def read_nowait(self) -> bytes:
         """What has come already."""
@@ -127,7 +136,7 @@ class HTTPSource:
         headers = {name.lower(): value for name, value in response.headers.items()}
         request_id = self._request_id = headers.get("x-request-id") or headers.get("request-id")
         if 200 <= response.status < 300:
-            self._response = response
+            self._response, self._failure = response, None
             return Connected(response.status, headers, request_id)
         body = await _error_body(response)
         if 300 <= response.status < 400:
@@ -209,6 +218,8 @@ class HTTPSource:
                 f"no connection to {where}: {_reason(error)}; is the server running, and the base URL right?",
                 retryable=True,
             )
+        if isinstance(error, aiohttp.ClientResponseError) and "content-encoding" in error.message:
+            return ProtocolError(_undecodable(error.message))
         if isinstance(error, aiohttp.ClientResponseError):
             return ProtocolError(f"{where} does not speak HTTP as it should: {self.redact(_reason(error))}")
         return ConnectionLost(f"{where} closed the connection before it answered: {_reason(error)}", retryable=True)
@@ -218,10 +229,7 @@ class HTTPSource:
         if isinstance(error, ContentEncodingError) or isinstance(cause, ContentEncodingError):
             response = self._response
             coding = "" if response is None else response.headers.get("content-encoding", "")
-            extra = "; br needs the extra: pip install 'streamkit-asyncio[br]'" if "br" in coding else ""
-            return ProtocolError(
-                f"the answer cannot be decoded (content-encoding {coding!r}){extra}", request_id=self._request_id
-            )
+            return ProtocolError(_undecodable(coding), request_id=self._request_id)
         return ConnectionLost(
             f"the connection was cut in the middle of the answer: {_reason(error)}",
             retryable=True,
@@ -248,6 +256,22 @@ def trace_reuse() -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
     trace.on_connection_reuseconn.append(reused)
     return trace
+
+
+def _unread(response: aiohttp.ClientResponse) -> bytes:
+    """What had come before a connection was cut; aiohttp itself raises the error first, and keeps the bytes.
+
+    Taking the exception off the reader is the one way to them that its public methods leave; should another version of
+    aiohttp know better, this finds nothing, and what the pump has read ahead is all there is.
+    """
+    content = response.content
+    content.set_exception(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # see above
+    return content.read_nowait()
+
+
+def _undecodable(coding: str) -> str:
+    extra = "; br needs the extra: pip install 'streamkit-asyncio[br]'" if "br" in coding else ""
+    return f"the answer cannot be decoded (content-encoding: {coding}){extra}"
 
 
 async def _error_body(response: aiohttp.ClientResponse) -> bytes:

@@ -165,10 +165,10 @@ class Intake:
 
     # --- the end of the feed ----------------------------------------------------------------------------------------
 
-    def finish(self, head: bytes) -> EndedBy:
+    def finish(self, head: bytes, content_type: str) -> EndedBy:
         """The feed has ended in peace: publish what was held back; raise what such an end may still hide.
 
-        `head` is the beginning of the body, for the message when it was no feed at all.
+        `head` is the beginning of the body: it shows whether it was a feed at all.
         """
         if not self.done:
             self._close()
@@ -177,7 +177,7 @@ class Intake:
         if (rest := self._chat.close()) is not None:
             self._take(rest)
         self._pass_on_warnings()
-        self._check_content(head)
+        self._check_content(head, content_type)
         if self.done:
             if not self.accumulator.has_finish:
                 self.warn(StreamWarning("done_without_finish", "[DONE] came, but no finish_reason"))
@@ -193,14 +193,12 @@ class Intake:
         """The body is no feed; publish the whole completion that it may hold, or raise what it is instead."""
         found = completion_in_body(body, self.accumulator.quirks)
         if found is None:
-            kind = content_type or "without a content type"
-            text = self._redact(excerpt_of(body))
-            raise ProtocolError(f"the answer is no event stream but {kind}: {text!r}", request_id=self.request_id)
+            raise self._no_feed(body, content_type)
         if found.error is not None:
             raise self._redacted(server_error(found.error, request_id=self.request_id))
         self.warn(StreamWarning("json_body", "the server ignored stream=true and sent the answer whole"))
         self._take(found)
-        self._check_content(body)
+        self._check_content(b"", "")
         return "eof"
 
     def _close(self) -> None:
@@ -215,14 +213,18 @@ class Intake:
                 self._take(chunk)
                 self.raise_fatal()
 
-    def _check_content(self, head: bytes) -> None:
+    def _no_feed(self, body: bytes, content_type: str) -> ProtocolError:
+        kind = f"content type {content_type}" if content_type else "no content type"
+        text = self._redact(excerpt_of(body))
+        return ProtocolError(f"the answer is no event stream ({kind}): {text!r}", request_id=self.request_id)
+
+    def _check_content(self, head: bytes, content_type: str) -> None:
         if self.accumulator.failed:
             raise ServerError("the server gave up: finish_reason 'error'", request_id=self.request_id)
         if self.accumulator.chunks:
             return
         if not is_feed_text(head):
-            text = self._redact(excerpt_of(head))
-            raise ProtocolError(f"the answer is no event stream: {text!r}", request_id=self.request_id)
+            raise self._no_feed(head, content_type)
         raise EmptyStream("the server sent no chunk at all", retryable=True, request_id=self.request_id)
 
     # --- publishing -------------------------------------------------------------------------------------------------

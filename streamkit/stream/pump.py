@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Pump"]
 
+_HEAD_BYTES = 1024
+
 log = logging.getLogger("streamkit.stream")
 
 
@@ -196,10 +198,11 @@ class Pump:
         for warning in warnings:
             intake.warn(warning)
         self._publish_once("connect", replace(connected, attempt=self._attempt))
+        content_type = connected.headers.get("content-type", "")
         if await self._look_at_body() is not BodyKind.FEED:
-            return await self._read_whole_body(connected.headers.get("content-type", ""))
+            return await self._read_whole_body(content_type)
         try:
-            return await self._read_feed()
+            return await self._read_feed(content_type)
         except ConnectionLost:
             if not intake.accumulator.finished:
                 raise
@@ -216,10 +219,9 @@ class Pump:
             self._head += data
         return kind
 
-    async def _read_feed(self) -> EndedBy:
+    async def _read_feed(self, content_type: str) -> EndedBy:
         intake, post = self._intake, self._subs.post
         data = self._head
-        self._head = data[:1024]
         while True:
             intake.load(data)
             while intake.step():
@@ -234,7 +236,9 @@ class Pump:
             data = await self._read()
             if not data:
                 break
-        return intake.finish(self._head)
+            if not intake.accumulator.chunks and len(self._head) < _HEAD_BYTES:
+                self._head += data  # it may yet turn out to be no feed
+        return intake.finish(self._head[:_HEAD_BYTES], content_type)
 
     async def _read_whole_body(self, content_type: str) -> EndedBy:
         parts, size, limit = [self._head], len(self._head), self._settings.max_event_bytes

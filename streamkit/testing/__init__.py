@@ -17,7 +17,9 @@ cut
 
 from __future__ import annotations
 
+from .fault_proxy import FaultProxy, fault_proxy
 from .feed import chunk, sse
+from .link_faults import LinkFaults
 from .replay import Fault, replay_server, tape_script
 from .request import ReceivedRequest
 from .script import At, Cut, End, Hang, Headers, Raw, Reset, Script, Send, Step, Wait, answer
@@ -28,8 +30,10 @@ __all__ = [
     "Cut",
     "End",
     "Fault",
+    "FaultProxy",
     "Hang",
     "Headers",
+    "LinkFaults",
     "Raw",
     "ReceivedRequest",
     "Reset",
@@ -41,6 +45,7 @@ __all__ = [
     "answer",
     "chunk",
     "completion_server",
+    "fault_proxy",
     "replay_server",
     "sse",
     "tape_script",

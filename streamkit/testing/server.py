@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
-import sys
 from typing import Final, Self, cast
 
 from .request import BadRequestError, ReceivedRequest, RequestReader
+from .reset import all_sent, reset_on_close
 from .script import At, Cut, End, Hang, Headers, Raw, Reset, Script, Send, Step, Wait, answer, check_script
 
 __all__ = ["ScriptedServer", "completion_server"]
@@ -257,30 +256,10 @@ class _Connection(asyncio.Protocol):
         self._transport.close()
 
     async def _reset(self) -> None:
-        # A reset throws away what the kernel has not yet sent (measured: of 40 writes of 999 bytes the last five).
-        while _unsent(self._socket):  # noqa: ASYNC110  # the kernel has no event for it
-            await asyncio.sleep(0.001)
-        # Lingering for no time at all makes the close a reset; the fields are short on Windows.
-        linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        await all_sent(self._socket)
+        reset_on_close(self._socket)
         self._closing = True
         self._transport.abort()
-
-
-if sys.platform == "linux":
-    import fcntl
-
-    _SIOCOUTQNSD: Final = 0x894B  # linux/sockios.h; the socket module has no name for it
-
-    def _unsent(sock: socket.socket) -> int:
-        """How many bytes the kernel has been given and has not sent for the first time."""
-        return int.from_bytes(fcntl.ioctl(sock.fileno(), _SIOCOUTQNSD, bytes(4)), sys.byteorder)
-
-else:
-
-    def _unsent(sock: socket.socket) -> int:
-        """Not known here: a reset may overtake the end of a large burst."""
-        return 0
 
 
 def _keeps_alive(request: ReceivedRequest, head: Headers | None, sent: int) -> bool:

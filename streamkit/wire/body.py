@@ -63,9 +63,9 @@ def completion_in_body(body: bytes, quirks: Counter[str]) -> Chunk | None:
         answer = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(answer, dict):
-        return None
     if (error := error_in_body(answer)) is not None:
         return Chunk(error=error, raw=body)
+    if not isinstance(answer, dict):
+        return None
     chunk = mend_chunk(answer, body, quirks)
     return chunk if chunk.choices else None

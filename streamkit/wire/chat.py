@@ -59,7 +59,7 @@ class _FastChunk(Chunk, frozen=True, gc=False, eq=False):
 _decode_fast: Callable[[bytes], Chunk] = msgspec.json.Decoder(_FastChunk).decode
 _decode_any: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 
-FAST_REFUSALS = (msgspec.DecodeError, UnicodeDecodeError)
+FAST_REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What `ChatDecoder.fast` raises for a payload that is `slow`'s to look at."""
 
 
@@ -118,7 +118,10 @@ class ChatDecoder:
         body = self._parse(data)
         if not isinstance(body, dict):
             raise MalformedChunk(f"a JSON {_json_type(body)} where a chunk should be", excerpt_of(data))
-        chunk = mend_chunk(body, data, self.quirks)
+        try:
+            chunk = mend_chunk(body, data, self.quirks)
+        except RecursionError:
+            raise MalformedChunk("nested too deep", excerpt_of(data)) from None
         if self._splitter is not None:
             chunk = self._splitter.split(chunk)
         chunk = self._joiner.join(chunk)
@@ -131,6 +134,8 @@ class ChatDecoder:
     def close(self) -> Chunk | None:
         """End of the feed: a chunk with the text that was held back, None if there was none."""
         chunk = None if self._splitter is None else self._splitter.close()
+        if chunk is not None:
+            chunk = self._joiner.join(chunk)
         if self._joiner.pending:
             self._warn("lone_surrogate", "the feed ended between the halves of a surrogate pair: replaced by U+FFFD")
             chunk = self._joiner.close(chunk)

@@ -18,7 +18,15 @@ from ..errors import ServerError, StatusError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["error_in_body", "error_in_event", "is_retryable_status", "retry_after", "server_error", "status_error"]
+__all__ = [
+    "error_in_body",
+    "error_in_event",
+    "error_in_object",
+    "is_retryable_status",
+    "retry_after",
+    "server_error",
+    "status_error",
+]
 
 _MESSAGE_CHARS = 500
 
@@ -35,6 +43,9 @@ _ADVICE = {
 # Retrying the same request cannot help here, whatever the status says.
 _FINAL_CODES = frozenset({"insufficient_quota", "context_length_exceeded", "invalid_api_key", "model_not_found"})
 _RETRYABLE_TYPES = frozenset({"overloaded_error", "rate_limit_error", "server_error", "service_unavailable", "timeout"})
+
+
+_BESIDE_A_TEXT = frozenset({"code", "status", "status_code", "type"})
 
 
 class _Reported(NamedTuple):
@@ -82,25 +93,35 @@ def error_in_event(data: str, *, request_id: str | None = None) -> ServerError:
         error = json.loads(data)
     except (ValueError, RecursionError):
         error = data
-    if isinstance(error, dict) and error.get("error") and not isinstance(error["error"], dict):
-        error = error["error"]
     return server_error(error, request_id=request_id)
 
 
-def error_in_body(body: object) -> object | None:
-    """The error that a JSON body holds, None where it holds none.
+def error_in_object(body: dict[str, Any]) -> object | None:
+    """The error that a JSON object of a feed holds, None where it holds none.
 
-    >>> error_in_body({"detail": "Not Found"}), error_in_body({"choices": []})
+    >>> error_in_object({"error": {"message": "boom"}}), error_in_object({"choices": [], "error": None})
+    ({'message': 'boom'}, None)
+    """
+    error: object = body.get("error")
+    if not error:
+        return body if body.get("object") == "error" else None
+    # A text may have its code and status beside it.
+    return body if isinstance(error, str) and not body.keys().isdisjoint(_BESIDE_A_TEXT) else error
+
+
+def error_in_body(body: object) -> object | None:
+    """The error that a whole JSON body holds, None where it holds none; Gemini sends a list of one.
+
+    >>> error_in_body([{"detail": "Not Found"}]), error_in_body({"choices": []})
     ({'detail': 'Not Found'}, None)
     """
+    if isinstance(body, list) and body:
+        body = body[0]
     if not isinstance(body, dict):
         return None
-    error: object = body.get("error")
-    if error:
+    if (error := error_in_object(body)) is not None:
         return error
-    if "choices" in body:
-        return None
-    return body if body.get("object") == "error" or any(name in body for name in ("detail", "message")) else None
+    return body if "choices" not in body and ("detail" in body or "message" in body) else None
 
 
 def status_error(status: int, headers: Mapping[str, str], body: bytes, *, request_id: str | None = None) -> StatusError:
@@ -159,6 +180,8 @@ def _parse(body: bytes, content_type: str) -> object:
 
 
 def _reported(error: object) -> _Reported:
+    if isinstance(error, list) and error:
+        error = error[0]
     if isinstance(error, str):
         return _Reported(_short(error) or "no reason given", None, None, None)
     if not isinstance(error, dict):

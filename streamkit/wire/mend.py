@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ..model import Chunk, ChunkChoice, Delta, FunctionFragment, ToolCallFragment, Usage
+from .failure import error_in_object
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -28,7 +29,7 @@ _KNOWN_IN_FUNCTION = frozenset({"name", "arguments"})
 def mend_chunk(body: dict[str, Any], raw: bytes, quirks: Counter[str]) -> Chunk:
     """Make a Chunk of a parsed JSON object; never raises, an object without meaning is an empty chunk."""
     groq = _object(body.get("x_groq"))
-    error = body.get("error") or groq.get("error") or (body if body.get("object") == "error" else None)
+    error = error_in_object(body) or groq.get("error")
     choices = body.get("choices")
     if not isinstance(choices, list):
         if error is None and body.get("usage") is None:
@@ -115,11 +116,12 @@ def _content(content: object, quirks: Counter[str]) -> tuple[str | None, str]:
     """Text and reasoning of a `content`; a list of parts is Mistral's way (text, thinking, references)."""
     if content is None or isinstance(content, str):
         return content, ""
-    parts = content if isinstance(content, list) else [content]
     quirks["content_parts"] += 1
+    if not isinstance(content, list):
+        return _text(content) or _text(_object(content).get("text")), ""
     text: list[str] = []
     thinking: list[str] = []
-    for part in parts:
+    for part in content:
         if isinstance(part, str):
             text.append(part)
         elif isinstance(part, dict) and part.get("type") == "thinking":
@@ -128,7 +130,7 @@ def _content(content: object, quirks: Counter[str]) -> tuple[str | None, str]:
                 thought if isinstance(thought, str) else _text(_object(thought).get("text")) or ""
                 for thought in (thoughts if isinstance(thoughts, list) else [thoughts])
             ]
-        elif isinstance(part, dict) and part.get("type") in {"text", None}:
+        elif isinstance(part, dict) and (part.get("type") is None or part.get("type") == "text"):
             text.append(_text(part.get("text")) or "")
     return "".join(text), "".join(thinking)
 

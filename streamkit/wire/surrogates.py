@@ -42,11 +42,7 @@ class SurrogateJoiner:
 
     def close(self, chunk: Chunk | None) -> Chunk:
         """The end of the feed: what is still held back becomes U+FFFD, in the chunk given or in a new one."""
-        orphans = [
-            ChunkChoice(index, msgspec.structs.replace(Delta(), **{field: "\ufffd"}))
-            for index, field in self.pending
-            if field in _TEXTS
-        ]
+        orphans = [ChunkChoice(index, _orphan(field)) for index, field in self.pending]
         self.pending.clear()
         if chunk is None:
             return Chunk(tuple(orphans))
@@ -68,7 +64,7 @@ class SurrogateJoiner:
     def _tool_call(self, call: ToolCallFragment, choice: int, position: int) -> ToolCallFragment:
         if call.function is None:
             return call
-        key = (choice, f"tool {position if call.index is None else call.index} ")
+        key = (choice, f"{position if call.index is None else call.index} ")
         function = self._piece(call.function, ("name", "arguments"), key, last=False)
         return call if function is call.function else msgspec.structs.replace(call, function=function)
 
@@ -89,6 +85,15 @@ class SurrogateJoiner:
             if whole != (text or ""):
                 changed[field] = whole
         return msgspec.structs.replace(piece, **changed) if changed else piece
+
+
+def _orphan(field: str) -> Delta:
+    """A delta with nothing but the half that was held back for a field of a delta, or of a tool call ("<index> <field>")."""
+    index, _, name = field.rpartition(" ")
+    if not index:
+        return msgspec.structs.replace(Delta(), **{name: "\ufffd"})
+    function = msgspec.structs.replace(FunctionFragment(), **{name: "\ufffd"})
+    return Delta(tool_calls=(ToolCallFragment(int(index), function=function),))
 
 
 def _is_whole(text: str) -> bool:

@@ -53,20 +53,26 @@ class ThinkSplitter:
 
     def _delta(self, delta: Delta, index: int, text: str, *, last: bool) -> Delta:
         reasoning, content = [delta.reasoning or ""], [""]
-        while text:
-            tag = _CLOSE if index in self._thinking else _OPEN
-            before, found, text = text.partition(tag)
-            if not found and not last and (held := _beginning_of(tag, before)):
-                self._held[index] = before[-held:]
-                before = before[:-held]
-            (reasoning if index in self._thinking else content).append(before)
-            if found:
-                self._thinking ^= {index}
+        position = 0
+        while position < len(text):
+            thinking = index in self._thinking
+            tag = _CLOSE if thinking else _OPEN
+            found = text.find(tag, position)
+            end = len(text) if found < 0 else found
+            if found < 0 and not last and (held := _beginning_of(tag, text, position)):
+                end -= held
+                self._held[index] = text[end:]
+            (reasoning if thinking else content).append(text[position:end])
+            if found < 0:
+                break
+            position = found + len(tag)
+            self._thinking ^= {index}
         return msgspec.structs.replace(
             delta, content="".join(content), reasoning_content=None, reasoning_field="".join(reasoning) or None
         )
 
 
-def _beginning_of(tag: str, text: str) -> int:
-    """How many characters at the end of the text may be the beginning of the tag."""
-    return next((n for n in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:n])), 0)
+def _beginning_of(tag: str, text: str, start: int) -> int:
+    """How many characters at the end of the text, from `start` on, may be the beginning of the tag."""
+    longest = min(len(tag) - 1, len(text) - start)
+    return next((n for n in range(longest, 0, -1) if text.endswith(tag[:n])), 0)
