@@ -1,8 +1,13 @@
-"""The command: ``python -m benchmarks cpu`` measures and prints; ``gate``, the default, also judges."""
+"""The command: ``python -m benchmarks cpu`` measures and prints; ``gate``, the default, also judges.
+
+``rows`` plays what real feeds do to streamkit and its peers, ``soak`` runs thousands of streams with random faults,
+``fuzz`` feeds the parsers what nobody would send. They take their own arguments: ``python -m benchmarks rows --help``.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -22,8 +27,14 @@ LIMITS = {
 }
 
 
+# Commands that measure no time; a module each, imported when it is asked for.
+OTHERS = {"rows": "benchmarks.rows.command", "soak": "benchmarks.soak", "fuzz": "benchmarks.fuzz"}
+
+
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     cpu = commands.add_parser("cpu", help="processor time an event, streamkit and its peers")
     gate = commands.add_parser("gate", help="exit 1 if streamkit takes more times the floor than it may")
@@ -46,8 +57,12 @@ def _positive(text: str) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 1 for a gate not passed or a contender that failed, else 0."""
+    arguments = (sys.argv[1:] if argv is None else argv) or ["gate"]
+    if (command := OTHERS.get(arguments[0])) is not None:
+        status: int = importlib.import_module(command).main(arguments[1:])
+        return status
     parser = _arguments()
-    options = parser.parse_args((sys.argv[1:] if argv is None else argv) or ["gate"])
+    options = parser.parse_args(arguments)
     if options.json and not options.json.parent.is_dir():
         parser.error(f"--json {options.json}: there is no folder {options.json.parent}")
     events = {"blocks": options.events, "single": options.single_events}

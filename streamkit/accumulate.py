@@ -90,7 +90,6 @@ class Accumulator:
 
     def add(self, chunk: Chunk) -> Sequence[Derived]:
         """Take in a chunk; return the events that follow from it."""
-        self.chunks += 1
         if not self._identified:
             self._identify(chunk)
         choices = chunk.choices
@@ -113,8 +112,12 @@ class Accumulator:
                 and (text := state.content) is not None
             ):
                 text.write(content)
+                # Last of all: another thread that takes a snapshot tells by it whether it has the whole chunk.
+                self.chunks += 1
                 return (("text", content),)
-        return self._add(chunk)
+        derived = self._add(chunk)
+        self.chunks += 1
+        return derived
 
     def _add(self, chunk: Chunk) -> Sequence[Derived]:
         derived: list[Derived] = []

@@ -77,12 +77,21 @@ class StreamError(StreamkitError):
         request_id: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
         self.retryable = retryable
         self.status = status
         self.code = code
         self.type = type
         self.request_id = request_id
+
+    @property
+    def message(self) -> str:
+        """What happened and what to do."""
+        return str(self.args[0])
+
+    @message.setter
+    def message(self, message: str) -> None:
+        # In one place only: what is taken out of the message (a key) must not stay behind in the repr.
+        self.args = (message, *self.args[1:])
 
     def __str__(self) -> str:
         return f"{self.message} (request id {self.request_id})" if self.request_id else self.message

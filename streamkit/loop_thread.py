@@ -207,10 +207,12 @@ class LoopThread:
 
     async def _serve(self) -> None:
         await self._stop.wait()
-        submitted = set(self._submitted.copy().values())  # a copy: futures end in other threads, too
-        await _end({task for task in asyncio.all_tasks() if task.get_coro() in submitted})
+        tasks = {task.get_coro(): task for task in asyncio.all_tasks()}
+        # The latest first, as an ExitStack would; of a copy, since futures end in other threads, too.
+        submitted = reversed(self._submitted.copy().values())
+        await _end([tasks[coroutine] for coroutine in submitted if coroutine in tasks])
         me = asyncio.current_task()
-        while rest := {task for task in asyncio.all_tasks() if task is not me}:
+        while rest := [task for task in asyncio.all_tasks() if task is not me]:
             await _end(rest)
         await self._loop.shutdown_asyncgens()
 
@@ -244,7 +246,7 @@ async def _await(awaitable: Awaitable[_T]) -> _T:
     return await awaitable
 
 
-async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+async def _end(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     if tasks:

@@ -115,13 +115,13 @@ class Post:
             await asyncio.wait([task])
         self.mailboxes.clear()
 
-    def abandon(self) -> None:
-        """Somebody is in a hurry: the tasks are cancelled, whatever they do."""
+    async def abandon(self) -> None:
+        """Somebody is in a hurry: the tasks are cancelled, and given one turn of the loop to end."""
         for box in self.mailboxes:
             box.close()
-            if box.task is not None:
-                box.task.cancel()
+            box.cancel()
         self.mailboxes.clear()
+        await asyncio.sleep(0)
 
 
 class Mailbox:
@@ -202,6 +202,14 @@ class Mailbox:
         self._closed = True
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+    def cancel(self) -> None:
+        """End the task, whatever it does."""
+        for _, payload in self._queue:
+            _forget(payload)
+        self._queue.clear()
+        if self._task is not None:
+            self._task.cancel()
 
     def _drop_oldest(self, subscription: Subscription) -> None:
         for place, (owner, payload) in enumerate(self._queue):

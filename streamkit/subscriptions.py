@@ -68,7 +68,19 @@ _IDLE: Any = object()
 class Subscription:
     """One registration of one listener."""
 
-    __slots__ = ("call", "context", "event", "key", "listener", "lossy", "mailbox", "once", "overflow", "scope")
+    __slots__ = (
+        "call",
+        "context",
+        "event",
+        "key",
+        "listener",
+        "lossy",
+        "mailbox",
+        "once",
+        "overflow",
+        "prepend",
+        "scope",
+    )
 
     def __init__(
         self,
@@ -85,6 +97,7 @@ class Subscription:
         self.overflow = overflow
         self.scope = scope
         """What the sink that added it shares a mailbox by; None outside of `attach`."""
+        self.prepend = False
         self.key = _key_of(listener)
         self.context = copy_context()
         self.mailbox: Mailbox | None = None
@@ -126,6 +139,8 @@ class Subscriptions:
         """How to publish each event that somebody wants: changed in place, brought up to date with the emitter by `refresh`."""
         self.post = Post(self._failed)
         self.first_failure: ListenerError | None = None
+        self.silent = False
+        """Nothing is published after `end`: who fails now is only logged."""
         self.late: list[Subscription] = []
         """Subscriptions that want first what has already happened."""
         self._policy = listener_errors
@@ -150,6 +165,7 @@ class Subscriptions:
         once: bool = False,
         prepend: bool = False,
         overflow: Overflow = "block",
+        replay: bool = False,
         late: bool = False,
     ) -> Subscription:
         """Register a listener; `late` ones wait in `late` until the stream has told them what they missed."""
@@ -160,7 +176,7 @@ class Subscriptions:
             raise ValueError(f"overflow must be one of {', '.join(get_args(Overflow))}, not {overflow!r}")
         if overflow == "coalesce" and event not in TEXTS:
             raise ValueError(f"overflow='coalesce' joins text: it goes with {', '.join(TEXTS)}, not with {event!r}")
-        if late and event not in REPLAYABLE:
+        if replay and event not in REPLAYABLE:
             raise ValueError(f"{event!r} cannot be replayed; replay=True goes with {', '.join(REPLAYABLE)}")
         scope = None
         if self._scope is not None and self._scope[0] == threading.get_ident():
@@ -168,11 +184,12 @@ class Subscriptions:
         subscription = Subscription(event, listener, once=once, overflow=overflow, scope=scope)
         if _is_async(listener):
             self._give_mailbox(subscription)
+        subscription.prepend = prepend
         if late:
             self.late.append(subscription)
             self.post.attention = True
         else:
-            self.insert(subscription, prepend=prepend)
+            self.insert(subscription)
         return subscription
 
     def add_feed(self, event: str, feed: EventFeed[Any]) -> None:
@@ -188,14 +205,14 @@ class Subscriptions:
             self._feeds[event] = tuple(other for other in self._feeds.get(event, ()) if other is not feed)
             self._rewire(event)
 
-    def insert(self, subscription: Subscription, *, prepend: bool = False) -> None:
+    def insert(self, subscription: Subscription) -> None:
         """Put a subscription into its place, and a relay for its event on the emitter if there is none yet."""
         event = subscription.event
         with self._lock:
             if self._closed:
                 return  # nothing is published any more
             others = self._table.get(event, ())
-            self._table[event] = (subscription, *others) if prepend else (*others, subscription)
+            self._table[event] = (subscription, *others) if subscription.prepend else (*others, subscription)
             if subscription.once:
                 subscription.call = partial(self._call_once, subscription, subscription.call)
             self._rewire(event)
@@ -370,14 +387,15 @@ class Subscriptions:
         failure.__cause__ = cause
         if self.first_failure is None:
             self.first_failure = failure
-        if event in {"listener_error", "end"} or self._reporting or "listener_error" not in self.wanted:
+        publish = self.wanted.get("listener_error")
+        if event == "listener_error" or self.silent or self._reporting or publish is None:
             log.error("%s", failure, exc_info=cause)
             return
         # The flag stops the recursion where the listener of listener_error is not the stream's own.
         self._reporting = True
         emitting = self._emitting
         try:
-            self.emit("listener_error", failure)
+            publish(failure)
         finally:
             self._reporting = False
             self._emitting = emitting

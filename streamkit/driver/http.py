@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -81,7 +82,8 @@ class HTTPSource:
         try:
             return await self._answer(), []
         except StatusError as error:
-            if error.status != 400 or "stream_options" not in self._body or "stream_options" not in error.message:
+            refused = error.status in {400, 422} and "stream_options" in error.message
+            if not refused or "stream_options" not in self._body:
                 raise
         # Some servers do not know the field; the usage is then lost, the answer is not.
         self._body = {name: value for name, value in self._body.items() if name != "stream_options"}
@@ -146,9 +148,7 @@ class HTTPSource:
                 status=response.status,
                 request_id=request_id,
             )
-        error = status_error(response.status, headers, body, request_id=request_id)
-        error.message = self.redact(error.message)
-        raise error
+        raise status_error(response.status, headers, body, request_id=request_id, redact=self.redact)
 
     async def _send_following_redirects(self) -> aiohttp.ClientResponse:
         # By hand: aiohttp would turn a POST into a GET for some statuses, and carry key headers that it does not know
@@ -160,11 +160,20 @@ class HTTPSource:
             if response.status not in {307, 308} or not location:
                 return response
             response.release()
-            target = url.join(URL(location))
+            target = self._redirect_target(url, location)
             if target.origin() != url.origin():
                 headers = {name: value for name, value in headers.items() if not is_secret_name(name)}
             url = target
         raise ProtocolError(f"more than {_REDIRECTS} redirects, the last to {url.host}")
+
+    def _redirect_target(self, url: URL, location: str) -> URL:
+        try:
+            target = url.join(URL(location))
+        except ValueError:
+            target = URL()
+        if target.scheme not in {"http", "https"} or not target.host or " " in target.host:
+            raise ProtocolError(f"the server redirects to {self.redact(location)!r}, which is no http URL")
+        return target
 
     async def _send(self, url: URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         session, data = self._session(), encode_request(self._body)
@@ -190,13 +199,15 @@ class HTTPSource:
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 # A kept-alive connection that the server closed while the request was on its way to it. No byte of an answer
                 # came, so the request may go out once more; a POST is never repeated by aiohttp itself.
-                if isinstance(error, aiohttp.ClientConnectorError) or not connection["reused"]:
+                answered = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
+                if answered or isinstance(error, aiohttp.ClientConnectorError) or not connection["reused"]:
                     raise
                 return await post()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._connect_error(error, url) from error
-        except ValueError as error:
-            # What aiohttp says of settings that contradict each other: a borrowed session's auth and our key, a proxy's URL.
+        except (ValueError, RuntimeError) as error:
+            # What aiohttp says of settings that contradict each other (a borrowed session's auth and our key, a proxy's URL)
+            # and of a session that is closed.
             raise ConnectionFailed(f"the request cannot be sent: {self.redact(_reason(error))}") from error
 
     def _connect_error(self, error: BaseException, url: URL) -> StreamError:
@@ -289,6 +300,10 @@ async def _error_body(response: aiohttp.ClientResponse) -> bytes:
 
 def _reason(error: BaseException) -> str:
     """What the operating system or aiohttp says, in one line."""
+    if isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str):
+        return "in the middle of the headers"  # its message is then what had been parsed of them
     inner = getattr(error, "os_error", None) or error
-    text = getattr(inner, "strerror", None) or str(inner) or type(error).__name__
-    return " ".join(str(text).split())
+    number = getattr(inner, "errno", None)
+    # asyncio puts words of its own into strerror.
+    text = os.strerror(number) if isinstance(number, int) and number > 0 else str(inner) or type(error).__name__
+    return " ".join(text.split())

@@ -243,12 +243,12 @@ def _base_url(value: str | None) -> URL:
         raise ValueError(f"base_url is no URL: {error}") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise ValueError(f"base_url must begin with http:// or https://, as in http://localhost:8000/v1, not {text!r}")
-    return url.with_path(url.path.rstrip("/"), keep_query=True)
+    return url.with_path(url.raw_path.rstrip("/"), encoded=True, keep_query=True)
 
 
 def _completions_url(base: URL) -> URL:
-    path = base.path if base.path.endswith("/chat/completions") else f"{base.path.rstrip('/')}/chat/completions"
-    return base.with_path(path, keep_query=True)
+    path = base.raw_path.rstrip("/").removesuffix("/chat/completions")
+    return base.with_path(f"{path}/chat/completions", encoded=True, keep_query=True)
 
 
 def _api_key(value: str | None) -> str | None:

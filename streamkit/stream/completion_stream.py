@@ -251,6 +251,7 @@ class CompletionStream:
 
     async def finished(self) -> None:
         """Wait until `end` has been delivered, whatever the ending was; starts nothing."""
+        self._refuse_inside_listener()
         await self._finished.wait()
 
     def when_finished(self, callback: Callable[[CompletionStream], object]) -> None:
@@ -275,7 +276,7 @@ class CompletionStream:
                 )
             return
         error = self._pump.sticky.get("error")
-        if error is not None and not self._noticed:
+        if error is not None and not (self._noticed or self._pump.heard):
             log.error("a stream failed, and nobody awaited it or listened: %s: %s", type(error).__name__, error)
 
     # --- inside -----------------------------------------------------------------------------------------------------
@@ -310,10 +311,9 @@ class CompletionStream:
 
             return decorate
         late = replay and self._loop is not None
-        self._subs.add(event, listener, once=once, prepend=prepend, overflow=overflow, late=late)
-        if event in {"error", "end", "*"}:
-            self._noticed = True
+        self._subs.add(event, listener, once=once, prepend=prepend, overflow=overflow, replay=replay, late=late)
         if late:
+            self._noticed |= event in {"error", "end"}
             self._call_soon(self._pump.tell_late)
         return listener
 
@@ -334,9 +334,9 @@ class CompletionStream:
         return self.completion
 
     async def _until_finished(self) -> None:
+        self._check_loop()
         starter = self._task is None
         self.start()
-        self._check_loop()
         try:
             await self._finished.wait()
         except asyncio.CancelledError:
@@ -362,7 +362,7 @@ class CompletionStream:
                 raise ending
 
     def _check_loop(self) -> None:
-        if self._loop is not asyncio.get_running_loop():
+        if self._loop is not None and self._loop is not asyncio.get_running_loop():
             raise RuntimeError("this stream runs on another event loop: await it there, or subscribe with on()")
 
     def _refuse_inside_listener(self) -> None:
@@ -380,14 +380,14 @@ class CompletionStream:
         self._subs.check_event(event)
         if event in {*ENDINGS, "end", "text_done"}:
             self._refuse_inside_listener()
+        self._check_loop()
         if event in self._pump.sticky and event != "usage":
             self._noticed = True
             return self._pump.sticky[event]
-        feed: EventFeed[Any] = EventFeed(self._subs.post, MAILBOX_EVENTS)
-        self._subs.add_feed(event, feed)
         starter = self._task is None
         self.start()
-        self._check_loop()
+        feed: EventFeed[Any] = EventFeed(self._subs.post, MAILBOX_EVENTS)
+        self._subs.add_feed(event, feed)
         try:
             while not feed.queue and not self._finished.is_set():
                 await feed.wait()
@@ -413,11 +413,11 @@ class CompletionStream:
 
     def _iterate(self, event: str, maxsize: int, *, abort_when_left: bool) -> EventIterator[Any]:
         self._refuse_inside_listener()
+        self._check_loop()
         starter = self._task is None
+        self.start()
         feed: EventFeed[Any] = EventFeed(self._subs.post, maxsize)
         self._subs.add_feed(event, feed)
-        self.start()
-        self._check_loop()
         if self._finished.is_set():
             feed.close()
 

@@ -51,7 +51,9 @@ class Intake:
 
     def start_anew(self) -> None:
         """Forget a failed attempt; it has published nothing."""
-        self._chat = ChatDecoder(think_tags=self._settings.think_tags, quirks=self.accumulator.quirks)
+        self._chat = ChatDecoder(
+            think_tags=self._settings.think_tags, quirks=self.accumulator.quirks, redact=self._redact
+        )
         self._sse = SSEDecoder(lenient=True, max_event_bytes=self._settings.max_event_bytes)
         self.done = False
         """`[DONE]` came: what follows it is not looked at."""
@@ -137,7 +139,7 @@ class Intake:
             return None
         self._pass_on_warnings()
         if chunk.error is not None:
-            error = self._redacted(server_error(chunk.error, request_id=self.request_id))
+            error = server_error(chunk.error, request_id=self.request_id, redact=self._redact)
             if not chunk.choices and chunk.usage is None:
                 raise error
             self._fatal = error
@@ -150,12 +152,12 @@ class Intake:
             self.publish("heartbeat", Heartbeat(event.comment, self.read_at))
             return None
         if event.event == "error":
-            raise self._redacted(error_in_event(event.data, request_id=self.request_id))
+            raise error_in_event(event.data, request_id=self.request_id, redact=self._redact)
         return self._slow(event.data.encode("utf-8", "surrogatepass"))
 
     def _skip(self, malformed: MalformedChunk) -> None:
         self._malformed += 1
-        self.warn(StreamWarning("malformed_chunk", malformed.detail, self._redact(malformed.excerpt)))
+        self.warn(StreamWarning("malformed_chunk", malformed.detail, malformed.excerpt))
         limit = self._settings.max_malformed
         if self._malformed > limit:
             raise ProtocolError(
@@ -165,7 +167,7 @@ class Intake:
 
     # --- the end of the feed ----------------------------------------------------------------------------------------
 
-    def finish(self, head: bytes, content_type: str) -> EndedBy:
+    def finish(self, head: bytes, content_type: str = "") -> EndedBy:
         """The feed has ended in peace: publish what was held back; raise what such an end may still hide.
 
         `head` is the beginning of the body: it shows whether it was a feed at all.
@@ -195,7 +197,7 @@ class Intake:
         if found is None:
             raise self._no_feed(body, content_type)
         if found.error is not None:
-            raise self._redacted(server_error(found.error, request_id=self.request_id))
+            raise server_error(found.error, request_id=self.request_id, redact=self._redact)
         self.warn(StreamWarning("json_body", "the server ignored stream=true and sent the answer whole"))
         self._take(found)
         self._check_content(b"", "")
@@ -215,7 +217,7 @@ class Intake:
 
     def _no_feed(self, body: bytes, content_type: str) -> ProtocolError:
         kind = f"content type {content_type}" if content_type else "no content type"
-        text = self._redact(excerpt_of(body))
+        text = excerpt_of(body, self._redact)
         return ProtocolError(f"the answer is no event stream ({kind}): {text!r}", request_id=self.request_id)
 
     def _check_content(self, head: bytes, content_type: str) -> None:
@@ -258,7 +260,3 @@ class Intake:
         for warning in self._chat.warnings:
             self.warn(warning)
         self._chat.warnings.clear()
-
-    def _redacted(self, error: StreamError) -> StreamError:
-        error.message = self._redact(error.message)
-        return error

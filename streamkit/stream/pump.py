@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec.structs import replace
@@ -59,10 +60,16 @@ class Pump:
         self._timings: dict[str, float] = {}
         self.sticky: dict[str, Any] = {}
         """The payloads of the events that happen once, for those who come late."""
+        self.heard = False
+        """Somebody listened to how it failed."""
         self._tool_calls: tuple[ToolCall, ...] = ()
         self._final: Completion | None = None
         self._snapshot: tuple[int, Completion] | None = None
         self._over = False
+        """`end` has been published."""
+        self._gone = False
+        """Everybody has taken it in, and the task is at its end."""
+        self._late_calls: asyncio.Task[None] | None = None
 
     # --- what others ask of it --------------------------------------------------------------------------------------
 
@@ -116,8 +123,14 @@ class Pump:
                 subs.insert(subscription)
             for payload in missed:
                 subs.deliver(subscription, payload)
-            if self._over and subscription.mailbox is not None:
-                subscription.mailbox.close()
+        if self._gone and subs.post.mailboxes and self._late_calls is None:
+            self._late_calls = asyncio.get_running_loop().create_task(self._finish_late_calls())
+
+    async def _finish_late_calls(self) -> None:
+        """Async listeners that came after the end: their calls are given the same patience as all others."""
+        await self._subs.post.idle(self._settings.drain_timeout)
+        await self._subs.post.close()
+        self._late_calls = None
 
     def _missed(self, event: str) -> Sequence[Any]:
         if event in {"text", "reasoning", "refusal"}:
@@ -164,6 +177,8 @@ class Pump:
             payload.__cause__ = bug
         self._watchdog.stop()
         self._source.close(whole=payload is None)
+        if ending == "error":
+            self._intake.release_held()
         await self._end(ending, payload)
 
     async def _attempts(self) -> EndedBy:
@@ -177,11 +192,10 @@ class Pump:
                     raise
                 delay = self._settings.retry.delay(self._attempt, error)
                 if delay is None:
-                    intake.release_held()
                     raise
                 self._source.close(whole=False)
                 error.completion = self.completion()
-                intake.publish("retry", Retry(self._attempt, delay, error))
+                self._subs.publish("retry", Retry(self._attempt, delay, error), self._now())
             intake.start_anew()
             self._dog.pause()
             await self._wait(asyncio.sleep(delay))
@@ -193,7 +207,7 @@ class Pump:
         connected, warnings = await self._wait(self._source.connect())
         dog.woke()
         intake.request_id = connected.request_id
-        self._timings["connect"] = asyncio.get_running_loop().time() - self._started_at
+        self._timings["connect"] = self._now() - self._started_at
         self._reader = EagerReader(self._source)
         for warning in warnings:
             intake.warn(warning)
@@ -229,10 +243,10 @@ class Pump:
                     await self._attend()
                 else:
                     await self._breathe()
-            if intake.done:
-                break
             if intake.progress:
                 self._progressed()
+            if intake.done:
+                break
             data = await self._read()
             if not data:
                 break
@@ -270,6 +284,8 @@ class Pump:
             data = await reader.read()
         else:
             data = await self._read_from_socket(reader)
+        if self.stop is not None:
+            raise _Interrupted  # what came in the same turn of the loop comes too late
         intake, subs = self._intake, self._subs
         intake.read_at = reader.at
         if "first_read" not in self._timings:
@@ -347,7 +363,7 @@ class Pump:
     async def _end(self, ended_by: EndedBy, payload: StreamError | StreamAborted | None) -> None:
         """Deliver exactly one ending, after everything before it has been taken in; then `end`."""
         subs, accumulator = self._subs, self._intake.accumulator
-        self._timings["end"] = asyncio.get_running_loop().time() - self._started_at
+        self._timings["end"] = self._now() - self._started_at
         subs.refresh()
         self.tell_late()
         if payload is None:
@@ -362,16 +378,22 @@ class Pump:
             self._publish_once("done", self._final)
         else:
             payload.completion = self._final
+            # Also on the emitter itself, where the stream does not see who subscribes.
+            self.heard = not subs.wanted.keys().isdisjoint(("error", "abort", "end", "*"))
             self._publish_once("error" if isinstance(payload, StreamError) else "abort", payload)
         await self._drained()
+        subs.silent = True
         self._publish_once("end", self._final)
-        await self._drained()
         self._over = True
         self.tell_late()
+        await self._drained()
         await self._unhurried(subs.post.close())
         if self._hurry:
-            subs.post.abandon()
+            with suppress(asyncio.CancelledError):
+                await subs.post.abandon()
         subs.close()
+        self._gone = True
+        self.tell_late()
 
     def _settle(self) -> None:
         """No more can come: the calls and the text are whole."""
@@ -416,17 +438,22 @@ class Pump:
 
     def _publish_once(self, event: str, payload: object) -> None:
         """Publish an event that stays true: late subscribers are told of it."""
+        self.tell_late()
         self.sticky[event] = payload
-        self._subs.publish(event, payload, asyncio.get_running_loop().time())
+        self._subs.publish(event, payload, self._now())
 
     @property
     def _dog(self) -> Watchdog:
         assert self._watchdog is not None
         return self._watchdog
 
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
     def _expired(self, phase: Phase) -> None:
         self.request_stop(phase)
         self.interrupt()
 
     def _stalled(self, seconds: float, limit: float) -> None:
-        self._subs.publish("stall", Stall(seconds, limit), asyncio.get_running_loop().time())
+        self._subs.publish("stall", Stall(seconds, limit), self._now())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from .link import Direction, End, Link
+from .link import Direction, Link, Peer
 from .link_faults import LinkFaults
+from .listening import hold_port, stop_listening
 
 __all__ = ["FaultProxy", "fault_proxy"]
 
@@ -73,7 +73,7 @@ class FaultProxy:
         self._to_server = Direction("to_server", to_server)
         self._refuse = refuse
         self._port: int | None = None
-        self._bound: socket.socket | None = None  # holds the port while connections are refused
+        self._held: socket.socket | None = None  # holds the port while connections are refused
         self._listener: asyncio.Server | None = None
         self._links: set[Link] = set()
         self.connections = 0
@@ -136,17 +136,17 @@ class FaultProxy:
 
     async def refuse_connections(self) -> None:
         """Refuse new connections, as where nobody listens; open ones stay."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-            self._bound = _bind(self.port)
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            await stop_listening(listener)
+            self._held = hold_port(self.port)
 
     async def accept_connections(self) -> None:
         """Accept new connections again."""
-        if self._bound is not None:
+        held, self._held = self._held, None
+        if held is not None:
             loop = asyncio.get_running_loop()
-            bound, self._bound = self._bound, None
-            self._listener = await loop.create_server(lambda: End(self._accepted), sock=bound)
+            self._listener = await loop.create_server(lambda: Peer(self._accepted), sock=held)
 
     async def reset_connections(self) -> None:
         """Reset every open connection (RST), at both ends, and wait until they are gone."""
@@ -157,20 +157,20 @@ class FaultProxy:
             await asyncio.wait(tasks)
 
     async def __aenter__(self) -> Self:
-        self._bound = _bind(0)
-        self._port = self._bound.getsockname()[1]
+        self._held = hold_port()
+        self._port = self._held.getsockname()[1]
         if not self._refuse:
             await self.accept_connections()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._port = None
-        bound, self._bound = self._bound, None
+        held, self._held = self._held, None
         listener, self._listener = self._listener, None
-        if bound is not None:
-            bound.close()
+        if held is not None:
+            held.close()
         if listener is not None:
-            listener.close()
+            await stop_listening(listener)
         await asyncio.gather(*[link.close() for link in self._links])
         if listener is not None:
             await listener.wait_closed()
@@ -179,7 +179,7 @@ class FaultProxy:
         # Not the rest of the URL: its query may hold a key.
         return f"<FaultProxy to {self._host}:{self._target_port}, {len(self._links)} connections>"
 
-    def _accepted(self, client: End) -> None:
+    def _accepted(self, client: Peer) -> None:
         if self._port is None:  # accepted while the proxy was left
             client.transport.abort()
             return
@@ -192,19 +192,6 @@ class FaultProxy:
         self._links.discard(link)
         if not task.cancelled():
             task.result()  # a bug of ours: to the loop's exception handler
-
-
-def _bind(port: int) -> socket.socket:
-    """A socket that holds the port and does not listen: who connects to it is refused."""
-    bound = socket.socket()
-    try:
-        if os.name == "posix":  # where it lets a port with open connections be bound; elsewhere it lets one be stolen
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(("127.0.0.1", port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
 
 
 def _split(target: str) -> tuple[str, str, int, str]:

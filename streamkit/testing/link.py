@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias, cast
 from .link_faults import LinkFaults
 from .reset import all_sent, reset_on_close
 
-__all__ = ["Direction", "End", "Link"]
+__all__ = ["Direction", "Link", "Peer"]
 
 _logger = logging.getLogger(__name__)
 
@@ -50,12 +50,12 @@ class Direction:
         self.faults = faults
 
 
-class End(asyncio.Protocol):
+class Peer(asyncio.Protocol):
     """One end of a connection: the client, or the server."""
 
     transport: asyncio.Transport
 
-    def __init__(self, connected: Callable[[End], object]) -> None:
+    def __init__(self, connected: Callable[[Peer], object]) -> None:
         self._connected = connected
         self.says: _Way | None = None  # where to what this end says goes; None: it is to be dropped
         self.is_connected = False
@@ -120,9 +120,9 @@ class Link:
         task: ends when both connections are gone.
     """
 
-    def __init__(self, client: End, to_client: Direction, to_server: Direction, host: str, port: int) -> None:
+    def __init__(self, client: Peer, to_client: Direction, to_server: Direction, host: str, port: int) -> None:
         self._client = client
-        self._server = End(lambda _: None)
+        self._server = Peer(lambda _: None)
         self._address = host, port
         self._ending: asyncio.Future[tuple[_Ending, _Way]] = asyncio.get_running_loop().create_future()
         self.to_client = _Way(self, self._server, client, to_client)
@@ -130,7 +130,7 @@ class Link:
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     def end(self, how: _Ending, way: _Way) -> None:
-        """End the connection, in this direction; the first that does so counts."""
+        """Peer the connection, in this direction; the first that does so counts."""
         if not self._ending.done():
             self._ending.set_result((how, way))
 
@@ -178,7 +178,7 @@ class Link:
 class _Way:
     """One direction of a connection: what its source has said, and its target is still to hear."""
 
-    def __init__(self, link: Link, source: End, target: End, direction: Direction) -> None:
+    def __init__(self, link: Link, source: Peer, target: Peer, direction: Direction) -> None:
         self._link = link
         self._source = source
         self._target = target

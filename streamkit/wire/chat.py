@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["FAST_REFUSALS", "ChatDecoder", "MalformedChunk"]
 
 EXCERPT_CHARS = 120
+_EXCERPT_BYTES = 4096  # room for a secret that the excerpt would cut through
 
 
 class _FastFunction(FunctionFragment, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -31,6 +32,7 @@ class _FastFunction(FunctionFragment, frozen=True, gc=False, forbid_unknown_fiel
 
 
 class _FastToolCall(ToolCallFragment, frozen=True, gc=False, forbid_unknown_fields=True):
+    index: int  # pyright: ignore[reportGeneralTypeIssues]  # no default: its absence is a quirk
     function: _FastFunction | None = None
     extra: None = None
 
@@ -79,7 +81,8 @@ def _refuse(data: bytes) -> Chunk:
 class ChatDecoder:
     r"""Decodes the data of one stream's events; remembers only what spans two of them.
 
-    `quirks` counts what was mended. `warnings` collects what deserves a `warning` event; the caller empties it.
+    `quirks` counts what was mended; `redact` takes secrets out of excerpts. `warnings` collects what deserves a
+    `warning` event; the caller empties it.
 
     >>> decoder = ChatDecoder()
     >>> decoder.decode(b'{"choices":[{"delta":{"content":"hi"}}]}').text
@@ -94,9 +97,16 @@ class ChatDecoder:
     {'content_parts': 1}
     """
 
-    def __init__(self, *, think_tags: bool = False, quirks: Counter[str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        think_tags: bool = False,
+        quirks: Counter[str] | None = None,
+        redact: Callable[[str], str] = str,
+    ) -> None:
         self.quirks: Counter[str] = Counter() if quirks is None else quirks
         self.warnings: list[StreamWarning] = []
+        self._redact = redact
         self._joiner = SurrogateJoiner()
         self._splitter = ThinkSplitter() if think_tags else None
         self.fast: Callable[[bytes], Chunk] = _decode_fast if self._splitter is None else _refuse
@@ -117,11 +127,11 @@ class ChatDecoder:
         """Decode what `fast` refused: mend what can be mended, raise MalformedChunk for the rest."""
         body = self._parse(data)
         if not isinstance(body, dict):
-            raise MalformedChunk(f"a JSON {_json_type(body)} where a chunk should be", excerpt_of(data))
+            raise MalformedChunk(f"a JSON {_json_type(body)} where a chunk should be", excerpt_of(data, self._redact))
         try:
             chunk = mend_chunk(body, data, self.quirks)
         except RecursionError:
-            raise MalformedChunk("nested too deep", excerpt_of(data)) from None
+            raise MalformedChunk("nested too deep", excerpt_of(data, self._redact)) from None
         if self._splitter is not None:
             chunk = self._splitter.split(chunk)
         chunk = self._joiner.join(chunk)
@@ -154,13 +164,13 @@ class ChatDecoder:
         try:
             body = json.loads(text)
         except (ValueError, RecursionError):
-            raise MalformedChunk(f"not JSON: {problem}", excerpt_of(data)) from None
+            raise MalformedChunk(f"not JSON: {problem}", excerpt_of(data, self._redact)) from None
         if not valid:
             self._warn("invalid_utf8", "bytes that are no UTF-8 were replaced by U+FFFD", data)
         return body
 
     def _warn(self, kind: str, detail: str, data: bytes = b"") -> None:
-        self.warnings.append(StreamWarning(kind, detail, excerpt_of(data)))
+        self.warnings.append(StreamWarning(kind, detail, excerpt_of(data, self._redact)))
 
 
 def needs_slow(chunk: Chunk) -> bool:
@@ -168,13 +178,13 @@ def needs_slow(chunk: Chunk) -> bool:
     return not chunk.choices or chunk.choices[0].delta is None
 
 
-def excerpt_of(data: bytes) -> str:
-    """The beginning of what came, short enough for a message.
+def excerpt_of(data: bytes, redact: Callable[[str], str] = str) -> str:
+    """The beginning of what came, short enough for a message; secrets are taken out before it is cut.
 
     >>> excerpt_of(b"<html>")
     '<html>'
     """
-    text = data[: 4 * EXCERPT_CHARS].decode("utf-8", "replace")
+    text = redact(data[:_EXCERPT_BYTES].decode("utf-8", "replace"))
     return text if len(text) <= EXCERPT_CHARS else text[: EXCERPT_CHARS - 1] + "…"
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import ServerError, StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "error_in_body",
@@ -54,6 +54,15 @@ class _Reported(NamedTuple):
     type: str | None
     status: int | None
 
+    def redacted(self, redact: Callable[[str], str]) -> _Reported:
+        """Without secrets, and only then cut to a length that a message can have."""
+        return _Reported(
+            _short(redact(self.message)) or "no reason given",
+            None if self.code is None else redact(self.code),
+            None if self.type is None else redact(self.type),
+            self.status,
+        )
+
 
 def is_retryable_status(status: int) -> bool:
     """Whether the same request may succeed later: what the OpenAI SDKs retry.
@@ -64,14 +73,14 @@ def is_retryable_status(status: int) -> bool:
     return status in {408, 409, 429} or status >= 500
 
 
-def server_error(error: object, *, request_id: str | None = None) -> ServerError:
+def server_error(error: object, *, request_id: str | None = None, redact: Callable[[str], str] = str) -> ServerError:
     """The ServerError for an error object, or text, that came inside the stream.
 
     >>> error = server_error({"message": "slow down", "code": "429"})
     >>> str(error), error.status, error.retryable
     ('the server reported an error in the stream: slow down', 429, True)
     """
-    reported = _reported(error)
+    reported = _reported(error).redacted(redact)
     retryable = is_retryable_status(reported.status) if reported.status else reported.type in _RETRYABLE_TYPES
     return ServerError(
         f"the server reported an error in the stream: {reported.message}",
@@ -83,7 +92,7 @@ def server_error(error: object, *, request_id: str | None = None) -> ServerError
     )
 
 
-def error_in_event(data: str, *, request_id: str | None = None) -> ServerError:
+def error_in_event(data: str, *, request_id: str | None = None, redact: Callable[[str], str] = str) -> ServerError:
     """The ServerError for an event of type `error`: an object, a flat one, or just text.
 
     >>> print(error_in_event('{"message": "boom"}'), error_in_event("boom").message, sep=" | ")
@@ -93,7 +102,7 @@ def error_in_event(data: str, *, request_id: str | None = None) -> ServerError:
         error = json.loads(data)
     except (ValueError, RecursionError):
         error = data
-    return server_error(error, request_id=request_id)
+    return server_error(error, request_id=request_id, redact=redact)
 
 
 def error_in_object(body: dict[str, Any]) -> object | None:
@@ -124,7 +133,14 @@ def error_in_body(body: object) -> object | None:
     return body if "choices" not in body and ("detail" in body or "message" in body) else None
 
 
-def status_error(status: int, headers: Mapping[str, str], body: bytes, *, request_id: str | None = None) -> StatusError:
+def status_error(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    request_id: str | None = None,
+    redact: Callable[[str], str] = str,
+) -> StatusError:
     """The StatusError for a 4xx or 5xx answer; header names in lower case.
 
     >>> error = status_error(
@@ -133,7 +149,7 @@ def status_error(status: int, headers: Mapping[str, str], body: bytes, *, reques
     >>> print(error, error.retry_after, error.type)
     429: Slow down - too many requests, or the quota is used up 2.0 requests
     """
-    reported = _reported(_parse(body, headers.get("content-type", "")))
+    reported = _reported(_parse(body, headers.get("content-type", ""))).redacted(redact)
     advice = _ADVICE.get(status, "the server has a problem of its own: try again later" if status >= 500 else "")
     retryable = is_retryable_status(status) and reported.code not in _FINAL_CODES
     # The OpenAI SDKs obey this header of their servers, in both directions.
@@ -183,9 +199,9 @@ def _reported(error: object) -> _Reported:
     if isinstance(error, list) and error:
         error = error[0]
     if isinstance(error, str):
-        return _Reported(_short(error) or "no reason given", None, None, None)
+        return _Reported(error, None, None, None)
     if not isinstance(error, dict):
-        return _Reported("no reason given", None, None, None)
+        return _Reported("", None, None, None)
     inner = error.get("error")
     if isinstance(inner, dict):
         outer = _status(error)
@@ -199,7 +215,7 @@ def _reported(error: object) -> _Reported:
         message = "; ".join(_validation_problem(item) for item in detail)
     code, kind = error.get("code"), error.get("type")
     return _Reported(
-        _short(message) or "no reason given",
+        message,
         None if code is None or isinstance(code, dict | list) else str(code),
         kind if isinstance(kind, str) else None,
         _status(error),
@@ -209,7 +225,7 @@ def _reported(error: object) -> _Reported:
 def _validation_problem(item: object) -> str:
     """One entry of FastAPI's 422: where and what."""
     if not isinstance(item, dict):
-        return _short(str(item))
+        return str(item)
     where = item.get("loc")
     place = ".".join(str(part) for part in where) if isinstance(where, list) else ""
     return f"{place}: {item.get('msg', '')}" if place else str(item.get("msg", ""))

@@ -1,0 +1,259 @@
+"""One stream of the soak: how it is read, who listens, and what has to hold when it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from random import Random
+from typing import Final
+
+from streamkit import (
+    Completion,
+    CompletionStream,
+    ListenerError,
+    RetryPolicy,
+    StreamAborted,
+    StreamDriver,
+    StreamError,
+    Timeout,
+)
+
+from .soak_plan import Plan
+
+__all__ = ["GRAMMAR", "LIMITS", "WAYS", "Run"]
+
+# The letters of the events that the grammar orders; the others may stand anywhere after `start`.
+LETTERS: Final = {
+    "start": "s",
+    "connect": "c",
+    "retry": "r",
+    "done": "D",
+    "error": "E",
+    "abort": "A",
+    "end": ".",
+    **dict.fromkeys(("chunk", "reasoning", "text", "refusal", "tool_delta", "usage", "tool_call", "text_done"), "x"),
+}
+# An attempt that has published anything is not retried.
+GRAMMAR: Final = re.compile(r"s(c?r)*(cx*)?[DEA]\.")
+
+LIMITS: Final = Timeout(first=1.0, idle=1.0, after_finish=0.3)
+
+INTERRUPTIONS: Final = (
+    "abort by task",
+    "abort by thread",
+    "abort by listener",
+    "break",
+    "cancel",
+    "cancel twice",
+    "leave with",
+)
+WAYS: Final = ("await", "iterate", "start", "wait_for", "events", "cancel a waiter", *INTERRUPTIONS)
+
+
+class Run:
+    """One stream of the soak."""
+
+    def __init__(self, soak: Soak, server: _Server, drivers: list[StreamDriver], number: int) -> None:
+        self._rng = random.Random(f"{soak.seed}/{number}")
+        self._soak = soak
+        self._plan = server.plans[number] = plan(self._rng)
+        self._way = self._rng.choice(WAYS)
+        driver = self._rng.choice(drivers)
+        policy = RetryPolicy(retries=self._plan.retries, initial=0.002)
+        self._stream = driver.stream("hi", model="m", retries=policy, seed=number)
+        self._names: list[str] = []
+        self._texts: list[str] = []
+        self._stream.on("*", lambda event: self._names.append(event.name))
+        self._stream.on("text", self._texts.append)
+        self._stuck = False
+        for _ in range(self._rng.choice((0, 0, 1, 2))):
+            self._listen(self._rng.choice(("raise", "raise late", "slow", "coalesce", "drop", "once", "off", "plain")))
+        if self._rng.random() < 0.005:
+            self._listen("stuck")
+
+    @cached_property
+    def _after(self) -> int:
+        """An interruption comes after so many chunks."""
+        return self._rng.choice((0, 1, 2, 5, 20))
+
+    async def run(self) -> None:
+        stream = self._stream
+        with suppress(StreamError, StreamAborted, ListenerError):
+            await _DRIVE[self._way](self)
+        stream.start()
+        await stream.finished()
+        self._check(stream.completion)
+
+    def _listen(self, kind: str) -> None:
+        stream, pause = self._stream, self._rng.random() * 0.002
+
+        async def slow(_: object) -> None:
+            await asyncio.sleep(pause)
+
+        async def fail_late(_: object) -> None:
+            await asyncio.sleep(0)
+            raise _Failure
+
+        async def never(_: object) -> None:
+            await asyncio.Event().wait()
+
+        def fail(_: object) -> None:
+            raise _Failure
+
+        def leave(_: object) -> None:
+            stream.off("text", leave)
+
+        match kind:
+            case "raise":
+                stream.on(self._rng.choice(("start", "text", "done", "error", "abort")), fail)
+            case "raise late":
+                stream.on(self._rng.choice(("chunk", "done", "error")), fail_late)
+            case "slow":
+                stream.on("chunk", slow)
+                stream.on("end", slow)
+            case "coalesce":
+                stream.on("text", slow, overflow="coalesce")
+            case "drop":
+                stream.on("text", slow, overflow="drop_oldest")
+            case "once":
+                stream.once("text", slow)
+            case "off":
+                stream.on("text", leave)
+            case "plain":
+                stream.emitter.on("text", fail)
+            case "stuck":
+                stream.on("chunk", never)
+
+    # --- the ways in which a stream is read -------------------------------------------------------------------------
+
+    async def _await(self) -> None:
+        await self._stream
+
+    async def _iterate(self) -> None:
+        async for _ in self._stream:
+            pass
+
+    async def _start(self) -> None:
+        self._stream.start()
+        await self._stream.finished()
+
+    async def _wait_for(self) -> None:
+        with suppress(LookupError):
+            await self._stream.wait_for(self._rng.choice(("text", "chunk", "done", "end")))
+        await self._stream
+
+    async def _events(self) -> None:
+        left = self._after
+        async for _ in self._stream.events("text"):
+            if not left:
+                break  # leaves the iteration, and not the stream
+            left -= 1
+        await self._stream
+
+    async def _cancel_a_waiter(self) -> None:
+        self._stream.start()
+        waiter = asyncio.create_task(_result(self._stream))
+        await self._reached()
+        waiter.cancel()
+        await asyncio.wait([waiter])
+        await self._stream
+
+    async def _reached(self) -> None:
+        """So many chunks have come, or the end has."""
+        chunks = self._stream.events("chunk", maxsize=10_000)
+        left = self._after
+        with suppress(StreamError, StreamAborted):
+            async for _ in chunks:
+                if not left:
+                    break
+                left -= 1
+
+    async def _abort_by_task(self) -> None:
+        self._stream.start()
+        await self._reached()
+        self._stream.abort("enough")
+        await self._stream
+
+    async def _abort_by_thread(self) -> None:
+        self._stream.start()
+        await self._reached()
+        await asyncio.get_running_loop().run_in_executor(None, self._stream.abort, "enough")
+        await self._stream
+
+    async def _abort_by_listener(self) -> None:
+        left = self._after
+
+        def enough(_: object) -> None:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                self._stream.abort("enough")
+
+        self._stream.on(self._rng.choice(("start", "connect", "chunk")), enough)
+        await self._stream
+
+    async def _break(self) -> None:
+        left = self._after
+        async for _ in self._stream:
+            if not left:
+                break
+            left -= 1
+
+    async def _cancel(self, times: int = 1) -> None:
+        waiter = asyncio.create_task(_result(self._stream))  # it starts the stream, so it ends it
+        await asyncio.sleep(self._rng.random() * 0.02)
+        for _ in range(times):
+            waiter.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait([waiter])
+
+    async def _cancel_twice(self) -> None:
+        await self._cancel(2)
+
+    async def _leave_with(self) -> None:
+        async with self._stream as stream:
+            stream.start()
+            await self._reached()
+
+    # --- what has to hold -------------------------------------------------------------------------------------------
+
+    def _check(self, completion: Completion) -> None:
+        soak, planned, names = self._soak, self._plan, self._names
+        letters = "".join(LETTERS.get(name, "") for name in names)
+        soak.events += len(names)
+        soak.faults[planned.fault] += 1
+        assert GRAMMAR.fullmatch(letters), (
+            f"{planned.fault}, {self._way}: {Counter(names)} in the order {letters[-80:]}"
+        )
+        assert names[0] == "start", names[:3]
+        assert "".join(self._texts) == completion.text, "the events and the completion differ"
+        assert planned.text.startswith(completion.text), f"{completion.text!r} is no beginning of {planned.text!r}"
+        ending = names[-2]
+        error = getattr(self._stream, "_pump").sticky.get("error")  # noqa: B009  # the only way that waits for nothing
+        kind = type(error).__name__ if error is not None else ending
+        soak.endings[kind] += 1
+        if ending != "abort":
+            outcome = (kind, completion.text)
+            said = f"{planned.fault}, {self._way}: {outcome} is not among {set(planned.outcomes)}"
+            assert outcome in planned.outcomes, said[:2_000]
+        else:
+            assert self._way in INTERRUPTIONS, f"{planned.fault}, {self._way}: nobody aborted"
+
+
+class _Failure(Exception):
+    """What the listeners raise."""
+
+
+_DRIVE: Final[dict[str, Callable[[Run], Awaitable[None]]]] = {
+    way: getattr(Run, "_" + way.replace(" ", "_")) for way in WAYS
+}
+
+
+async def _result(stream: CompletionStream) -> None:
+    with suppress(StreamError, StreamAborted, ListenerError):
+        await stream
+
+

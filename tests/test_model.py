@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import json
+import pickle
+
+import msgspec
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from streamkit.errors import ConnectionLost
+from streamkit.model import (
+    Choice,
+    Chunk,
+    ChunkChoice,
+    Completion,
+    Connected,
+    Delta,
+    Event,
+    FunctionFragment,
+    Heartbeat,
+    Message,
+    Read,
+    Retry,
+    Stall,
+    StreamStart,
+    StreamWarning,
+    Timings,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallFragment,
+    Usage,
+)
+from streamkit.wire.chat import ChatDecoder
+
+
+def chunk_of(body: object) -> Chunk:
+    return Chunk(raw=json.dumps(body).encode())
+
+
+# --- a chunk
+
+
+def test_the_text_of_a_chunk_is_that_of_choice_0():
+    chunk = Chunk(
+        (
+            ChunkChoice(1, Delta(content="other")),
+            ChunkChoice(0, Delta(content="a")),
+            ChunkChoice(0, None),
+            ChunkChoice(0, Delta()),
+            ChunkChoice(0, Delta(content="b")),
+        )
+    )
+    assert chunk.text == str(chunk) == "ab"
+    assert Chunk().text == ""
+
+
+def test_the_repr_of_a_chunk_is_short():
+    chunk = Chunk((ChunkChoice(0, Delta(content="hi"), "stop"),), raw=b"x" * 10_000)
+    assert repr(chunk) == "<Chunk 'hi' finish_reason='stop'>"
+    assert repr(Chunk()) == "<Chunk ''>"
+
+
+def test_chunks_are_compared_by_what_they_say():
+    one, same, other = (
+        ChatDecoder().decode(b'{"choices":[{"delta":{"content":"%s"}}]}' % text) for text in (b"a", b"a", b"b")
+    )
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != other
+    assert one != "a"
+
+
+def test_what_the_fast_decoder_makes_equals_what_a_user_writes():
+    delta = ChatDecoder().decode(b'{"choices":[{"delta":{"content":"hi"}}]}').choices[0].delta
+    assert delta == Delta(content="hi")
+
+
+def test_the_extra_of_a_chunk_is_what_has_no_field_of_its_own():
+    chunk = chunk_of(
+        {
+            "id": "c",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": "m",
+            "usage": None,
+            "service_tier": "default",
+            "choices": [
+                {
+                    "index": 0,
+                    "delta": {
+                        "role": "assistant",
+                        "content": "hi",
+                        "refusal": None,
+                        "annotations": [1],
+                        "audio": {"id": "a"},
+                    },
+                    "finish_reason": None,
+                    "logprobs": None,
+                    "content_filter_results": {"hate": {"filtered": False}},
+                },
+                {"index": 1, "delta": {}},
+            ],
+        }
+    )
+    assert chunk.extra == {
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "service_tier": "default",
+        "choices": [
+            {
+                "content_filter_results": {"hate": {"filtered": False}},
+                "delta": {"annotations": [1], "audio": {"id": "a"}},
+            },
+            {},
+        ],
+    }
+    assert chunk.extra is chunk.extra
+
+
+def test_content_parts_that_are_neither_text_nor_reasoning_are_extra():
+    reference = {"type": "reference", "reference_ids": [1]}
+    parts = [{"type": "text", "text": "a"}, reference, {"type": "thinking", "thinking": []}, "loose"]
+    chunk = chunk_of({"choices": [{"delta": {"content": parts}}]})
+    assert chunk.extra["choices"][0]["delta"]["content"] == [reference, "loose"]
+
+
+def test_a_content_part_that_was_taken_as_text_is_not_extra():
+    data = b'{"choices":[{"delta":{"content":[{"text":"a"}]}}]}'
+    chunk = ChatDecoder().decode(data)
+    assert chunk.text == "a"
+    assert chunk.extra == {}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"\xff",
+        b"[" * 100_000,
+        b'{"choices": {}}',
+        b'{"choices": [1, null]}',
+        b'{"choices":[{"delta":[]}]}',
+    ],
+)
+def test_a_chunk_whose_bytes_say_nothing_has_no_extra(raw):
+    assert Chunk(raw=raw).extra == {}
+
+
+@pytest.mark.parametrize("kind", [[], {}, None, 1, True])
+def test_a_content_part_of_an_odd_type_is_extra(kind):
+    part = {"type": kind, "value": 1}
+    assert chunk_of({"choices": [{"delta": {"content": [part]}}]}).extra == {
+        "choices": [{"delta": {"content": [part]}}]
+    }
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["choices", "delta", "content", "type", "text", "x"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(json_values)
+@settings(max_examples=200, deadline=None)
+def test_the_extra_of_any_json_is_a_dict(value):
+    assert isinstance(chunk_of(value).extra, dict)
+
+
+def test_reasoning_is_one_text_under_whichever_name():
+    assert Delta(reasoning_content="a").reasoning == "a"
+    assert Delta(reasoning_field="b").reasoning == "b"
+    assert Delta(reasoning_content="a", reasoning_field="a").reasoning == "a"
+    assert Delta(reasoning_content="", reasoning_field="b").reasoning == "b"
+    assert Delta().reasoning is None
+
+
+# --- what it adds up to
+
+
+def test_unknown_token_counts_are_shown_as_unknown():
+    assert str(Usage(1, None, 3)) == "1 prompt + ? completion = 3 tokens"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parsed"), [("", {}), (" \n", {}), ('{"a": [1, null]}', {"a": [1, None]}), ("5", 5), ('"x"', "x")]
+)
+def test_arguments_are_parsed_when_asked_for(arguments, parsed):
+    assert ToolCall("1", "f", arguments).parsed == parsed
+
+
+@pytest.mark.parametrize("arguments", ['{"a"', "nonsense", "[" * 100_000])
+def test_arguments_that_are_no_json_are_refused_with_the_name_of_the_tool(arguments):
+    with pytest.raises(
+        ValueError, match="^the arguments of tool call 'f' are not valid JSON .*; their text is in .arguments$"
+    ):
+        ToolCall("1", "f", arguments).parsed  # noqa: B018 - a property that raises
+
+
+def test_a_completion_speaks_for_choice_0():
+    call = ToolCall("1", "f")
+    completion = Completion(
+        choices=(
+            Choice(0, Message(content="a", refusal="b", reasoning="c", tool_calls=(call,)), "stop"),
+            Choice(1, Message(content="z"), "length"),
+        )
+    )
+    assert (completion.text, completion.refusal, completion.reasoning) == ("a", "b", "c")
+    assert (completion.tool_calls, completion.finish_reason) == ((call,), "stop")
+    assert str(completion) == "a"
+
+
+@pytest.mark.parametrize("completion", [Completion(), Completion(choices=(Choice(1, Message(content="z"), "stop"),))])
+def test_a_completion_without_choice_0_is_empty(completion):
+    assert (completion.text, completion.refusal, completion.reasoning, str(completion)) == ("", "", "", "")
+    assert (completion.tool_calls, completion.finish_reason) == ((), None)
+
+
+def test_the_defaults_of_two_objects_are_not_shared():
+    one, other = Completion(), Completion()
+    one.quirks["x"] = 1
+    assert other.quirks == {}
+    assert Usage().extra is not Usage().extra
+    assert ToolCall("", "").extra is not ToolCall("", "").extra
+
+
+# --- all of it
+
+OBJECTS = [
+    FunctionFragment("f", "{}"),
+    ToolCallFragment(0, "1", "function", FunctionFragment("f")),
+    Delta(content="x"),
+    ChunkChoice(0, Delta(content="x")),
+    Usage(1, 2, 3),
+    Chunk((ChunkChoice(),), raw=b"{}"),
+    ToolCall("1", "f"),
+    Message(content="x"),
+    Choice(),
+    Timings(),
+    Completion(id="c"),
+    StreamStart({"messages": []}, "m", 1.0),
+    Connected(200, {}),
+    Read(b"x", 1.0),
+    ToolCallDelta(0, "1", "f", "{}"),
+    StreamWarning("kind", "detail"),
+    Heartbeat("ping", 1.0),
+    Stall(1.0, 2.0),
+    Event("text", "x", 1.0),
+]
+
+
+def named(value: object) -> str:
+    return type(value).__name__
+
+
+@pytest.mark.parametrize("value", OBJECTS, ids=named)
+def test_what_a_listener_gets_does_not_change(value):
+    with pytest.raises(AttributeError, match="immutable"):
+        setattr(value, value.__struct_fields__[0], None)
+    assert not hasattr(value, "__dict__")
+
+
+@pytest.mark.parametrize("value", OBJECTS, ids=named)
+def test_what_a_listener_gets_is_pickled_by_value(value):
+    assert pickle.loads(pickle.dumps(value)) == value
+
+
+def test_a_decoded_chunk_is_pickled_with_its_extra():
+    chunk = ChatDecoder().decode(b'{"choices":[{"delta":{"content":"hi"}}],"p":1}')
+    copy = pickle.loads(pickle.dumps(chunk))
+    assert (copy.text, copy.extra, copy == chunk) == ("hi", {"p": 1}, True)
+
+
+def test_a_completion_is_written_as_json():
+    completion = Completion(
+        choices=(Choice(message=Message(content="hi", tool_calls=(ToolCall("1", "f"),))),), usage=Usage(1)
+    )
+    copy = json.loads(msgspec.json.encode(completion))
+    assert copy["choices"][0]["message"]["content"] == "hi"
+    assert copy["usage"]["prompt_tokens"] == 1
+
+
+def test_prompts_and_headers_stay_out_of_reprs():
+    start = StreamStart({"messages": [{"role": "user", "content": "secret"}]}, "m", 1.0)
+    connected = Connected(200, {"set-cookie": "secret"}, "req_1", 2)
+    assert repr(start) == "StreamStart(model='m', at=1.000)"
+    assert repr(connected) == "Connected(status=200, request_id='req_1', attempt=2)"
+
+
+def test_a_retry_holds_the_error():
+    error = ConnectionLost("cut")
+    assert Retry(1, 0.5, error).error is error
