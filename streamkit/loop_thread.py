@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["LoopThread"]
 
 CLOSE_SECONDS = 5.0
+"""How long the exit of the process waits for a loop."""
 
 _T = TypeVar("_T")
 
@@ -160,7 +161,7 @@ class LoopThread:
         elif not entered.done():
             raise RuntimeError("this LoopThread was closed")
 
-    def close(self, timeout: float | None = CLOSE_SECONDS) -> None:
+    def close(self, timeout: float | None = 5.0) -> None:
         """Cancel what runs, wait until it has ended, and join the thread. Closing again does nothing.
 
         First ends what was submitted, which may still use the rest in its `finally`, then the rest.
@@ -218,7 +219,7 @@ class LoopThread:
 
     def _close_at_exit(self) -> None:
         try:
-            self.close()
+            self.close(CLOSE_SECONDS)
         except TimeoutError as error:
             log.warning("%s", error)
 

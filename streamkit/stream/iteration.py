@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from ..feed import EventFeed
 
@@ -48,7 +48,7 @@ class EventIterator(Generic[_T]):
         if not feed.queue:
             await self._wait()
         elif time.perf_counter() > self._until:
-            await asyncio.sleep(0)
+            await self._or_cancel(asyncio.sleep(0))
             self._until = time.perf_counter() + SLICE_SECONDS
         return feed.take()
 
@@ -72,11 +72,15 @@ class EventIterator(Generic[_T]):
                 if was_open:
                     self._finish()
                 raise StopAsyncIteration
-            try:
-                await feed.wait()
-            except asyncio.CancelledError:
-                if self._cancelled is not None:
-                    self._open = False
-                    await self._cancelled()
-                raise
+            await self._or_cancel(feed.wait())
         self._until = time.perf_counter() + SLICE_SECONDS
+
+    async def _or_cancel(self, waiting: Awaitable[None]) -> None:
+        """Wait; if that is cancelled, and this iteration started the stream, the stream ends first."""
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            if self._cancelled is not None and self._open:
+                self._open = False
+                await self._cancelled()
+            raise

@@ -130,7 +130,7 @@ class Link:
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     def end(self, how: _Ending, way: _Way) -> None:
-        """Peer the connection, in this direction; the first that does so counts."""
+        """End the connection, in this direction; the first that does so counts."""
         if not self._ending.done():
             self._ending.set_result((how, way))
 

@@ -10,6 +10,7 @@ import asyncio
 import socket
 from typing import Final, Self, cast
 
+from .listening import stop_listening
 from .request import BadRequestError, ReceivedRequest, RequestReader
 from .reset import all_sent, reset_on_close
 from .script import At, Cut, End, Hang, Headers, Raw, Reset, Script, Send, Step, Wait, answer, check_script
@@ -86,7 +87,7 @@ class ScriptedServer:
         listener, self._listener = self._listener, None
         if listener is None:
             return
-        listener.close()
+        await stop_listening(listener)
         await asyncio.gather(*[connection.abort() for connection in list(self._connections)])
         await listener.wait_closed()
 
