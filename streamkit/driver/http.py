@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -254,7 +255,16 @@ def proxy_from_environment(url: URL) -> str | None:
     Not by aiohttp's trust_env, which also reads ~/.netrc: a login found there contradicts the key, or goes where none was to go.
     """
     host = url.host or ""
+    if host == "localhost" or _is_loopback(host):
+        return None  # no proxy can reach it; a browser does not ask one either
     return None if proxy_bypass(host) else getproxies().get(url.scheme)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def trace_reuse() -> aiohttp.TraceConfig:

@@ -197,16 +197,13 @@ class CompletionStream:
         return self
 
     def abort(self, reason: str | None = None) -> None:
-        """End the stream: what was published is still delivered, then `abort` and `end`. From any thread, any number of times."""
+        """End the stream: what was published is still delivered, then `abort` and `end`. From any thread, any number of times.
+
+        A stream that has not started stays so; whoever starts it hears `start`, `abort`, `end`, and no request is made.
+        """
         self._pump.request_stop(StreamAborted(reason))
         if self._loop is not None:
             self._call_soon(self._pump.interrupt)
-            return
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return  # nobody runs it yet; whoever starts it hears of the abort
-        self.start()
 
     def __await__(self) -> Generator[Any, None, Completion]:
         return self._result().__await__()

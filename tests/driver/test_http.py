@@ -229,6 +229,16 @@ async def test_a_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert proxy.requests[0].path == "http://api.streamkit.invalid/v1/chat/completions"
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_this_machine_is_reached_without_a_proxy(
+    host: str, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_tcp_port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with completion_server(HELLO) as server, StreamDriver(f"http://{host}:{server.port}/v1") as driver:
+        assert (await driver.stream("hi")).text == "Hello"
+
+
 async def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> None:
     monkeypatch.setenv("http_proxy", f"http://user:{KEY}@127.0.0.1:{unused_tcp_port}")
     async with StreamDriver("http://api.streamkit.invalid/v1", retries=0) as driver:
