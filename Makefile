@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers docs bench clean
+.PHONY: help demo test check lint types layers docs bench rows soak fuzz clean
 
 help:
 	@echo "make demo    stream a recorded completion through streamkit, over loopback; no key needed"
@@ -20,6 +20,9 @@ help:
 	@echo "make check   ruff, mypy, pyright, the import contracts, the docs"
 	@echo "make docs    build the documentation into build/docs, warnings being errors"
 	@echo "make bench   the benchmarks   (ARGS=... passes arguments to them)"
+	@echo "make rows    what real feeds do, played to streamkit and its peers; --page docs/rows.md writes the page"
+	@echo "make soak    20,000 streams with random faults in one process"
+	@echo "make fuzz    a minute of fuzzing for each parser"
 	@echo "make clean   remove $(VENV) and what was built"
 
 demo: $(VENV)/.cli
@@ -49,6 +52,18 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# ARGS="--node DIR" plays openai-node too, ARGS="--python EXE" what is installed in another environment.
+rows: $(VENV)/.bench
+	$(BIN)/python -m benchmarks rows $(ARGS)
+
+soak: $(VENV)/.test
+	$(BIN)/python -m benchmarks soak $(ARGS)
+
+# atheris guides it where it can be installed (CPython on Linux, mostly); without it the fuzzing is blind.
+fuzz: $(VENV)/.test
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	$(BIN)/python -m benchmarks fuzz $(ARGS)
 
 clean:
 	rm -rf $(VENV) build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info

@@ -7,25 +7,22 @@ contender whose text is not the feed's is an error, not a figure.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
 import statistics
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .contenders import CONTENDERS
 from .feed import EVENT_BYTES, feed
+from .process import ROOT, Process
 
 __all__ = ["Figure", "Report", "Row", "chosen", "measure"]
 
-ROOT = Path(__file__).resolve().parents[1]
 NODE = Path(__file__).resolve().with_name("node")
 
 
@@ -162,10 +159,10 @@ def measure(names: list[str], events: dict[str, int], rounds: int, node: Path | 
     of the node contenders. Raises RuntimeError when a contender fails or gets the text wrong.
     """
     with ExitStack() as stack:
-        server = stack.enter_context(_Process.running([sys.executable, "-m", "benchmarks.feed_server"], ROOT))
+        server = stack.enter_context(Process.running([sys.executable, "-m", "benchmarks.feed_server"], ROOT))
         port = server.receive()["port"]
         rows: list[Row] = []
-        running: dict[str, _Process] = {}
+        running: dict[str, Process] = {}
         for name in names:
             row = Row(name)
             rows.append(row)
@@ -173,7 +170,7 @@ def measure(names: list[str], events: dict[str, int], rounds: int, node: Path | 
             if command is None:
                 row.missing = "node, or no --node folder"
                 continue
-            process = stack.enter_context(_Process.running(*command))
+            process = stack.enter_context(Process.running(*command))
             hello = process.receive()
             row.missing, row.versions = hello.get("missing"), hello.get("versions", {})
             if row.missing is None:
@@ -205,42 +202,3 @@ def _command(name: str, node: Path | None) -> tuple[list[str], Path] | None:
     if executable is None or node is None:
         return None
     return [executable, "--expose-gc", str(NODE / contender.node)], node
-
-
-class _Process:
-    """A child that is spoken to in JSON lines, and stops when its standard input is closed."""
-
-    def __init__(self, popen: subprocess.Popen[str]) -> None:
-        self._popen = popen
-
-    @classmethod
-    @contextmanager
-    def running(cls, command: list[str], cwd: Path) -> Iterator[_Process]:
-        # No proxy stands between two processes of one machine; no debug mode slows one contender and not the next.
-        unwanted = {"PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "OPENAI_BASE_URL", "OPENAI_API_KEY"}
-        env = {k: v for k, v in os.environ.items() if k not in unwanted and not k.lower().endswith("_proxy")}
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, cwd=cwd, env=env, stdin=pipe, stdout=pipe, text=True) as popen:
-            try:
-                yield cls(popen)
-            finally:
-                if popen.stdin is not None:
-                    popen.stdin.close()
-                try:
-                    popen.wait(10)
-                except subprocess.TimeoutExpired:
-                    popen.kill()
-
-    def receive(self) -> dict[str, Any]:
-        assert self._popen.stdout is not None  # for the type checker: it was asked for as a pipe
-        line = self._popen.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self._popen.args!r} stopped without an answer; its own words are on standard error")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        assert self._popen.stdin is not None  # for the type checker: it was asked for as a pipe
-        self._popen.stdin.write(json.dumps(question) + "\n")
-        self._popen.stdin.flush()
-        return self.receive()

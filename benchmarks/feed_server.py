@@ -27,7 +27,7 @@ from contextlib import suppress
 
 from .feed import feed
 
-__all__ = ["MODES", "PACE", "main"]
+__all__ = ["HEADERS", "MODES", "PACE", "main", "request_path"]
 
 MODES = ("blocks", "single", "paced")
 PACE = 250e-6
@@ -67,15 +67,21 @@ async def _send(writer: asyncio.StreamWriter, mode: str, events: int) -> None:
     await writer.drain()
 
 
-async def _request(reader: asyncio.StreamReader) -> tuple[str, int]:
-    """Read one request; returns the mode and the number of events that its path asks for."""
+async def request_path(reader: asyncio.StreamReader) -> str:
+    """Read one request; returns its path."""
     head = await reader.readuntil(b"\r\n\r\n")
     line, *fields = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
     await reader.readexactly(int(headers["content-length"]))
-    _, mode, events, *_ = line.split(" ")[1].split("/")
+    return line.split(" ")[1]
+
+
+async def _request(reader: asyncio.StreamReader) -> tuple[str, int]:
+    """Read one request; returns the mode and the number of events that its path asks for."""
+    path = await request_path(reader)
+    _, mode, events, *_ = path.split("/")
     if mode not in MODES:
-        raise ValueError(f"the path of {line!r} names no mode; known are {', '.join(MODES)}")
+        raise ValueError(f"the path {path!r} names no mode; known are {', '.join(MODES)}")
     return mode, int(events)
 
 

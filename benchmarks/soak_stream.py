@@ -54,41 +54,55 @@ WAYS: Final = ("await", "iterate", "start", "wait_for", "events", "cancel a wait
 
 
 class Run:
-    """One stream of the soak."""
+    """One stream, read in a way and with listeners that are left to chance.
 
-    def __init__(self, soak: Soak, server: _Server, drivers: list[StreamDriver], number: int) -> None:
-        self._rng = random.Random(f"{soak.seed}/{number}")
-        self._soak = soak
-        self._plan = server.plans[number] = plan(self._rng)
-        self._way = self._rng.choice(WAYS)
-        driver = self._rng.choice(drivers)
-        policy = RetryPolicy(retries=self._plan.retries, initial=0.002)
-        self._stream = driver.stream("hi", model="m", retries=policy, seed=number)
+    Args:
+        driver: makes the stream.
+        planned: what its server does.
+        number: sent along, so that the server knows which plan it is.
+        rng: the chance.
+    """
+
+    def __init__(self, driver: StreamDriver, planned: Plan, number: int, rng: Random) -> None:
+        self._rng = rng
+        self._plan = planned
+        self._way = rng.choice(WAYS)
+        self._after = rng.choice((0, 1, 2, 5, 20))
+        """An interruption comes after so many chunks."""
+        policy = RetryPolicy(retries=planned.retries, initial=0.002)
+        self.stream = driver.stream("hi", model="m", retries=policy, seed=number)
+        self.ending = ""
+        """How it ended, when it has: "done", "abort" or the class of the error."""
         self._names: list[str] = []
         self._texts: list[str] = []
-        self._stream.on("*", lambda event: self._names.append(event.name))
-        self._stream.on("text", self._texts.append)
-        self._stuck = False
-        for _ in range(self._rng.choice((0, 0, 1, 2))):
-            self._listen(self._rng.choice(("raise", "raise late", "slow", "coalesce", "drop", "once", "off", "plain")))
-        if self._rng.random() < 0.005:
+        self.stream.on("*", lambda event: self._names.append(event.name))
+        self.stream.on("text", self._texts.append)
+        self._error: StreamError | None = None
+        self.stream.on("error", self._failed)
+        for _ in range(rng.choice((0, 0, 1, 2))):
+            self._listen(rng.choice(("raise", "raise late", "slow", "coalesce", "drop", "once", "off", "plain")))
+        if rng.random() < 0.005:
             self._listen("stuck")
 
-    @cached_property
-    def _after(self) -> int:
-        """An interruption comes after so many chunks."""
-        return self._rng.choice((0, 1, 2, 5, 20))
+    @property
+    def events(self) -> int:
+        """How many events were heard."""
+        return len(self._names)
 
     async def run(self) -> None:
-        stream = self._stream
+        """Read the stream to its end, whatever that is; AssertionError where it is not as it has to be."""
+        stream = self.stream
         with suppress(StreamError, StreamAborted, ListenerError):
             await _DRIVE[self._way](self)
         stream.start()
         await stream.finished()
         self._check(stream.completion)
 
+    def _failed(self, error: StreamError) -> None:
+        self._error = error
+
     def _listen(self, kind: str) -> None:
-        stream, pause = self._stream, self._rng.random() * 0.002
+        stream, pause = self.stream, self._rng.random() * 0.002
 
         async def slow(_: object) -> None:
             await asyncio.sleep(pause)
@@ -130,40 +144,40 @@ class Run:
     # --- the ways in which a stream is read -------------------------------------------------------------------------
 
     async def _await(self) -> None:
-        await self._stream
+        await self.stream
 
     async def _iterate(self) -> None:
-        async for _ in self._stream:
+        async for _ in self.stream:
             pass
 
     async def _start(self) -> None:
-        self._stream.start()
-        await self._stream.finished()
+        self.stream.start()
+        await self.stream.finished()
 
     async def _wait_for(self) -> None:
         with suppress(LookupError):
-            await self._stream.wait_for(self._rng.choice(("text", "chunk", "done", "end")))
-        await self._stream
+            await self.stream.wait_for(self._rng.choice(("text", "chunk", "done", "end")))
+        await self.stream
 
     async def _events(self) -> None:
         left = self._after
-        async for _ in self._stream.events("text"):
+        async for _ in self.stream.events("text"):
             if not left:
                 break  # leaves the iteration, and not the stream
             left -= 1
-        await self._stream
+        await self.stream
 
     async def _cancel_a_waiter(self) -> None:
-        self._stream.start()
-        waiter = asyncio.create_task(_result(self._stream))
+        self.stream.start()
+        waiter = asyncio.create_task(_result(self.stream))
         await self._reached()
         waiter.cancel()
         await asyncio.wait([waiter])
-        await self._stream
+        await self.stream
 
     async def _reached(self) -> None:
         """So many chunks have come, or the end has."""
-        chunks = self._stream.events("chunk", maxsize=10_000)
+        chunks = self.stream.events("chunk", maxsize=10_000)
         left = self._after
         with suppress(StreamError, StreamAborted):
             async for _ in chunks:
@@ -172,16 +186,16 @@ class Run:
                 left -= 1
 
     async def _abort_by_task(self) -> None:
-        self._stream.start()
+        self.stream.start()
         await self._reached()
-        self._stream.abort("enough")
-        await self._stream
+        self.stream.abort("enough")
+        await self.stream
 
     async def _abort_by_thread(self) -> None:
-        self._stream.start()
+        self.stream.start()
         await self._reached()
-        await asyncio.get_running_loop().run_in_executor(None, self._stream.abort, "enough")
-        await self._stream
+        await asyncio.get_running_loop().run_in_executor(None, self.stream.abort, "enough")
+        await self.stream
 
     async def _abort_by_listener(self) -> None:
         left = self._after
@@ -190,20 +204,20 @@ class Run:
             nonlocal left
             left -= 1
             if left <= 0:
-                self._stream.abort("enough")
+                self.stream.abort("enough")
 
-        self._stream.on(self._rng.choice(("start", "connect", "chunk")), enough)
-        await self._stream
+        self.stream.on(self._rng.choice(("start", "connect", "chunk")), enough)
+        await self.stream
 
     async def _break(self) -> None:
         left = self._after
-        async for _ in self._stream:
+        async for _ in self.stream:
             if not left:
                 break
             left -= 1
 
     async def _cancel(self, times: int = 1) -> None:
-        waiter = asyncio.create_task(_result(self._stream))  # it starts the stream, so it ends it
+        waiter = asyncio.create_task(_result(self.stream))  # it starts the stream, so it ends it
         await asyncio.sleep(self._rng.random() * 0.02)
         for _ in range(times):
             waiter.cancel()
@@ -214,17 +228,15 @@ class Run:
         await self._cancel(2)
 
     async def _leave_with(self) -> None:
-        async with self._stream as stream:
+        async with self.stream as stream:
             stream.start()
             await self._reached()
 
     # --- what has to hold -------------------------------------------------------------------------------------------
 
     def _check(self, completion: Completion) -> None:
-        soak, planned, names = self._soak, self._plan, self._names
+        planned, names = self._plan, self._names
         letters = "".join(LETTERS.get(name, "") for name in names)
-        soak.events += len(names)
-        soak.faults[planned.fault] += 1
         assert GRAMMAR.fullmatch(letters), (
             f"{planned.fault}, {self._way}: {Counter(names)} in the order {letters[-80:]}"
         )
@@ -232,11 +244,9 @@ class Run:
         assert "".join(self._texts) == completion.text, "the events and the completion differ"
         assert planned.text.startswith(completion.text), f"{completion.text!r} is no beginning of {planned.text!r}"
         ending = names[-2]
-        error = getattr(self._stream, "_pump").sticky.get("error")  # noqa: B009  # the only way that waits for nothing
-        kind = type(error).__name__ if error is not None else ending
-        soak.endings[kind] += 1
+        self.ending = ending if self._error is None else type(self._error).__name__
         if ending != "abort":
-            outcome = (kind, completion.text)
+            outcome = (self.ending, completion.text)
             said = f"{planned.fault}, {self._way}: {outcome} is not among {set(planned.outcomes)}"
             assert outcome in planned.outcomes, said[:2_000]
         else:
@@ -255,5 +265,3 @@ _DRIVE: Final[dict[str, Callable[[Run], Awaitable[None]]]] = {
 async def _result(stream: CompletionStream) -> None:
     with suppress(StreamError, StreamAborted, ListenerError):
         await stream
-
-

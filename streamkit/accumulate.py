@@ -162,11 +162,15 @@ class Accumulator:
                 content = True
                 if index == 0:
                     derived.append((event, text))
-        if delta.tool_calls is not None:
+        if delta.tool_calls:
             content = True
             if state.tool_calls is None:
                 state.tool_calls = ToolCallAssembler(index)
-            derived.extend(("tool_delta", state.tool_calls.add(fragment)) for fragment in delta.tool_calls)
+            calls = state.tool_calls
+            # Several in one delta are several calls, with an index or without.
+            derived.extend(
+                ("tool_delta", calls.add(fragment, apart=place > 0)) for place, fragment in enumerate(delta.tool_calls)
+            )
         return content
 
     def _identify(self, chunk: Chunk) -> None:

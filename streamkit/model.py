@@ -44,19 +44,42 @@ EndedBy: TypeAlias = Literal["done", "eof", "error", "abort", "cancel"]
 """How a stream came to its end; None in a completion that is still running."""
 
 
+def _public(value: msgspec.Struct) -> Any:  # noqa: ANN401 - a class with the attributes that msgspec gives it
+    """The class that users know: right above it in the order of resolution stand Struct and object."""
+    return type(value).__mro__[-3]
+
+
+def _equal(self: msgspec.Struct, other: object) -> Any:  # noqa: ANN401 - a bool, or NotImplemented
+    # msgspec compares objects of one class only, and the fast decoder makes subclasses of what is public.
+    public = _public(self)
+    if not isinstance(other, public):
+        return NotImplemented
+    return all(getattr(self, name) == getattr(other, name) for name in public.__struct_fields__)
+
+
+def _hash(self: msgspec.Struct) -> int:
+    return hash(tuple(getattr(self, name) for name in _public(self).__struct_fields__))
+
+
 # gc=False keeps a million live chunks out of the cycle collector: they hold only what came from JSON, which has no cycles.
 # --- what is on the wire ----------------------------------------------------------------------------------------------
 
 
-class FunctionFragment(msgspec.Struct, frozen=True, gc=False):
+class FunctionFragment(msgspec.Struct, frozen=True, gc=False, eq=False):
     """A piece of a function call: `name` and `arguments` as the server split them."""
+
+    __eq__ = _equal
+    __hash__ = _hash
 
     name: str | None = None
     arguments: str | None = None
 
 
-class ToolCallFragment(msgspec.Struct, frozen=True, gc=False):
+class ToolCallFragment(msgspec.Struct, frozen=True, gc=False, eq=False):
     """A piece of a tool call as it stands in one delta; `extra` holds what the API does not define (thought signatures)."""
+
+    __eq__ = _equal
+    __hash__ = _hash
 
     index: int | None = None
     id: str | None = None
@@ -65,12 +88,15 @@ class ToolCallFragment(msgspec.Struct, frozen=True, gc=False):
     extra: dict[str, Any] | None = None
 
 
-class Delta(msgspec.Struct, frozen=True, gc=False):
+class Delta(msgspec.Struct, frozen=True, gc=False, eq=False):
     """What one chunk adds to one choice.
 
     `content`, `refusal`, `reasoning` are text to append; None where the server sent nothing. `reasoning` is the text
     under whichever name the server uses for it, once.
     """
+
+    __eq__ = _equal
+    __hash__ = _hash
 
     role: str | None = None
     content: str | None = None
@@ -91,8 +117,11 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
         return self.reasoning_content or self.reasoning_field
 
 
-class ChunkChoice(msgspec.Struct, frozen=True, gc=False):
+class ChunkChoice(msgspec.Struct, frozen=True, gc=False, eq=False):
     """One choice in one chunk; `delta` is None where the server sent none (Azure's asynchronous filter)."""
+
+    __eq__ = _equal
+    __hash__ = _hash
 
     index: int = 0
     delta: Delta | None = None
@@ -214,7 +243,7 @@ def _unknown_in_choice(choice: dict[str, Any]) -> dict[str, Any]:
         rest = {name: value for name, value in delta.items() if name not in _KNOWN_IN_DELTA}
         content = delta.get("content")
         if isinstance(content, list):
-            parts = [part for part in content if not (isinstance(part, dict) and _is_known_part(part.get("type")))]
+            parts = [part for part in content if not (isinstance(part, dict) and _is_known_part(part))]
             if parts:
                 rest["content"] = parts
         if rest:
@@ -222,8 +251,9 @@ def _unknown_in_choice(choice: dict[str, Any]) -> dict[str, Any]:
     return unknown
 
 
-def _is_known_part(kind: object) -> bool:
-    return isinstance(kind, str) and kind in {"text", "thinking"}
+def _is_known_part(part: dict[str, Any]) -> bool:
+    kind = part.get("type")
+    return kind in ("text", "thinking") or (kind is None and isinstance(part.get("text"), str))
 
 
 # --- what it adds up to -----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ __all__ = ["ToolCallAssembler"]
 
 
 class _Call:
-    __slots__ = ("arguments", "extra", "id", "latest", "name", "position")
+    __slots__ = ("arguments", "depth", "extra", "id", "latest", "name", "position", "quoted", "scanned")
 
     def __init__(self, position: int) -> None:
         self.position = position
@@ -30,6 +31,20 @@ class _Call:
         self.latest = ""
         """The latest piece of the arguments; once there is one, the name is whole."""
         self.extra: dict[str, Any] = {}
+        self.scanned = self.depth = 0
+        self.quoted = False
+
+    def is_whole(self) -> bool:
+        """Whether every bracket of the arguments is closed; asked after a closing one, it looks at each character once."""
+        self.arguments.seek(self.scanned)
+        text = self.arguments.read()  # leaves the position at the end, where the next write goes
+        self.scanned += len(text)
+        for mark in _MARK.findall(text):
+            if mark == '"':
+                self.quoted = not self.quoted
+            elif not self.quoted and mark in "{[]}":
+                self.depth += 1 if mark in "{[" else -1
+        return self.depth == 0 and not self.quoted
 
 
 class ToolCallAssembler:
@@ -50,12 +65,15 @@ class ToolCallAssembler:
         self._by_id: dict[str, _Call] = {}
         self._by_index: dict[int, _Call] = {}
 
-    def add(self, fragment: ToolCallFragment) -> ToolCallDelta:
-        """Take in a fragment; return it as the event that says which call it belongs to."""
+    def add(self, fragment: ToolCallFragment, *, apart: bool = False) -> ToolCallDelta:
+        """Take in a fragment; return it as the event that says which call it belongs to.
+
+        `apart`: it stands beside another one in its delta, so it does not go on with that one's call.
+        """
         function = fragment.function
         name = (function.name if function else None) or ""
         arguments = (function.arguments if function else None) or ""
-        call = self._call_of(fragment, name)
+        call = self._call_of(fragment, name, apart=apart)
         if fragment.id and not call.id:
             call.id = fragment.id
             self._by_id[fragment.id] = call
@@ -94,12 +112,12 @@ class ToolCallAssembler:
         """The calls as far as they have come, in the order in which they began."""
         return tuple(ToolCall(call.id, call.name, call.arguments.getvalue(), dict(call.extra)) for call in self._calls)
 
-    def _call_of(self, fragment: ToolCallFragment, name: str) -> _Call:
+    def _call_of(self, fragment: ToolCallFragment, name: str, *, apart: bool) -> _Call:
         if fragment.id and (known := self._by_id.get(fragment.id)):
             return known
         if fragment.index is None:
             latest = self._calls[-1] if self._calls else None
-            return latest if latest and self._continues(latest, fragment, name) else self._begin()
+            return latest if latest and not apart and self._continues(latest, fragment, name) else self._begin()
         current = self._by_index.get(fragment.index)
         if current is None or not self._continues(current, fragment, name):
             current = self._by_index[fragment.index] = self._begin()
@@ -114,7 +132,7 @@ class ToolCallAssembler:
             return False
         if fragment.index is None and name and call.latest.rstrip().endswith("}"):
             # The same name again, and nothing to tell the calls apart: a repeated name as long as the arguments are open.
-            return not _is_complete(call.arguments.getvalue())
+            return not call.is_whole()
         return True
 
     def _begin(self) -> _Call:
@@ -132,22 +150,24 @@ def _objects(arguments: str) -> list[str]:
     if "}" not in arguments[:-1]:
         return [arguments]
     decoder = json.JSONDecoder()
-    texts, position = [], 0
+    texts = []
     try:
+        position = _space_after(arguments, 0)
         while position < len(arguments):
             value, end = decoder.raw_decode(arguments, position)
             if not isinstance(value, dict):
                 return [arguments]
             texts.append(arguments[position:end])
-            position = end + len(arguments[end:]) - len(arguments[end:].lstrip())
+            position = _space_after(arguments, end)
     except (ValueError, RecursionError):
         return [arguments]
     return texts
 
 
-def _is_complete(arguments: str) -> bool:
-    try:
-        json.loads(arguments)
-    except (ValueError, RecursionError):
-        return False
-    return True
+def _space_after(text: str, position: int) -> int:
+    space = _SPACE.match(text, position)
+    return space.end() if space else position
+
+
+_MARK = re.compile(r'\\.|["{}[\]]', re.DOTALL)
+_SPACE = re.compile(r"[ \t\n\r]*")

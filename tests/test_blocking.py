@@ -492,7 +492,7 @@ def script(code: str, base_url: str) -> Iterator[subprocess.Popen[str]]:
     """A script in a process of its own, every warning an error; ^C reaches it even if the tests were started to ignore it."""
     code = f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-X", "dev", "-c", code],
+        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", code],
         cwd=REPO,
         env={**os.environ, "OPENAI_BASE_URL": base_url},
         stdout=subprocess.PIPE,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from streamkit import ConnectionLost, StreamDriver, StreamError, TruncatedStream
+from streamkit import ConnectionLost, Event, StreamDriver, StreamError, TruncatedStream
 from streamkit.tape import Tape, TapeRead
 from streamkit.testing import (
     Cut,
@@ -85,6 +85,10 @@ def arrived(size: int) -> tuple[int, str]:
     return events, "".join(WORDS[: max(0, events - 1)])
 
 
+def heard(names: list[str]) -> Callable[[Event], None]:
+    return lambda event: names.append(event.name)
+
+
 @pytest.mark.parametrize("script", [cut, reset, cut_in_one_write, reset_in_one_write, close_delimited])
 async def test_cut_at_every_byte(script: Callable[[int], tuple[Step, ...]]) -> None:
     asyncio.get_running_loop().set_debug(False)  # tracebacks for thousands of connections take minutes
@@ -97,7 +101,7 @@ async def test_cut_at_every_byte(script: Callable[[int], tuple[Step, ...]]) -> N
             stream = driver.stream("hi", model="m", cut=size)
             names: list[str] = []
             texts: list[str] = []
-            stream.on("*", lambda event, names=names: names.append(event.name))  # type: ignore[misc]  # a default that binds
+            stream.on("*", heard(names))
             stream.on("text", texts.append)
             try:
                 ending, completion = "done", await stream

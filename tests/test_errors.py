@@ -89,6 +89,13 @@ def test_what_is_not_known_of_a_stream_error_is_none(exception):
     assert repr(error) == f"{exception.__name__}('boom')"
 
 
+def test_what_is_taken_out_of_a_message_is_nowhere_left():
+    error = ServerError("wrong key sk-canary", request_id="r")
+    error.message = "wrong key [redacted]"
+    assert str(error) == "wrong key [redacted] (request id r)"
+    assert "sk-canary" not in repr(error) + str(error.args)
+
+
 def test_a_status_error_without_retry_after_says_none():
     error, other = StatusError("429"), StatusError("429")
     error.retry_after = 2.5

@@ -38,7 +38,7 @@ def _thread() -> Iterator[LoopThread]:
 def run_script(code: str, *options: str) -> str:
     """Run `code` in a process of its own, every warning an error; it must end well and say nothing on stderr."""
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-X", "dev", *options, "-c", code],
+        [sys.executable, "-W", "error", *options, "-c", code],
         cwd=REPO,
         capture_output=True,
         text=True,
@@ -350,6 +350,27 @@ def test_manager_is_left_when_the_thread_is_closed_meanwhile() -> None:
         assert len(recorder.tasks) == 2
 
 
+def test_entering_ends_when_the_thread_is_closed_meanwhile() -> None:
+    thread, entering = LoopThread(), threading.Event()
+
+    @asynccontextmanager
+    async def slow() -> AsyncIterator[None]:
+        entering.set()
+        await asyncio.Event().wait()
+        yield
+
+    def close() -> None:
+        entering.wait(5)
+        thread.close()
+
+    closer = threading.Thread(target=close)
+    closer.start()
+    with pytest.raises(RuntimeError, match="this LoopThread was closed"), thread.enter(slow()):
+        raise AssertionError
+
+    closer.join()
+
+
 # --- the loop ---------------------------------------------------------------------------------------------------------
 
 
@@ -427,6 +448,22 @@ assert ready.wait(10)
 def test_exit_of_the_process_ends_what_runs_in_silence() -> None:
     """With a name resolved, so that the executor has had a thread, and a stream in the middle."""
     assert run_script(EXIT) == "abort True\n"
+
+
+BLOCKED_AT_EXIT = """
+import logging, sys, threading
+from streamkit import loop_thread
+logging.basicConfig(stream=sys.stdout, format="%(name)s: %(message)s")
+loop_thread.CLOSE_SECONDS = 0.05
+loop_thread.LoopThread.shared().call_soon(threading.Event().wait)
+"""
+
+
+def test_loop_that_is_blocked_at_exit_delays_it_and_is_named() -> None:
+    assert run_script(BLOCKED_AT_EXIT) == (
+        "streamkit.loop_thread: the thread 'streamkit' did not end within 0.05 s: "
+        "something blocks its loop, or ignores its cancellation\n"
+    )
 
 
 FORK = """

@@ -67,12 +67,15 @@ def test_chunks_are_compared_by_what_they_say():
     assert one == same
     assert hash(one) == hash(same)
     assert one != other
-    assert one != "a"
+    assert (one == "a") is False
 
 
 def test_what_the_fast_decoder_makes_equals_what_a_user_writes():
     delta = ChatDecoder().decode(b'{"choices":[{"delta":{"content":"hi"}}]}').choices[0].delta
     assert delta == Delta(content="hi")
+    assert hash(delta) == hash(Delta(content="hi"))
+    assert delta != Delta(content="ho")
+    assert delta != object()
 
 
 def test_the_extra_of_a_chunk_is_what_has_no_field_of_its_own():

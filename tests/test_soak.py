@@ -7,8 +7,9 @@ from random import Random
 
 import pytest
 
-from benchmarks.soak import GRAMMAR, WAYS, Soak, main
+from benchmarks.soak import Soak, main
 from benchmarks.soak_plan import FAULTS, plan
+from benchmarks.soak_stream import _DRIVE, GRAMMAR, WAYS
 
 STREAMS = 300
 
@@ -51,7 +52,7 @@ async def test_a_stream_that_ends_otherwise_than_planned_is_a_problem(monkeypatc
     monkeypatch.setattr(
         "benchmarks.soak.plan", lambda rng: planned.__class__(**{**vars(planned), "outcomes": expected})
     )
-    monkeypatch.setattr("benchmarks.soak.WAYS", ("await",))
+    monkeypatch.setattr("benchmarks.soak_stream.WAYS", ("await",))
     soak = Soak(2, concurrency=2, seed=1)
     await soak.run()
     assert len(soak.problems) == 2
@@ -82,6 +83,4 @@ def test_the_command_prints_the_figures(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_every_way_can_be_driven() -> None:
-    from benchmarks.soak import _DRIVE
-
     assert set(_DRIVE) == set(WAYS)

@@ -116,7 +116,7 @@ def test_row_53_a_name_repeated_without_index_and_id_while_the_arguments_are_ope
 
 
 def test_row_53_a_name_repeated_without_index_and_id_while_a_text_has_braces():
-    pieces = ['{"a": "}', '}\\', '"}', '{", "b": {}', "}"]
+    pieces = ['{"a": "}', "}\\", '"}', '{", "b": {}', "}"]
     found = assembled(*(fragment(None, None, "f", text) for text in [*pieces, *pieces]))
     assert [call[1:] for call in found] == [("f", "".join(pieces)), ("f", "".join(pieces))]
 

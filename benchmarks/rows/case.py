@@ -116,19 +116,19 @@ def case(
     expected: Expected,
     *more: Script,
     needs: tuple[str, ...] = (),
-    **options: Any,  # noqa: ANN401  # fields of Case
+    **options: Any,  # fields of Case
 ) -> Case:
     """A case from the first answer, and those that follow it."""
     first: Script = (Send(said),) if isinstance(said, bytes) else said
     return Case(name, (first, *more), expected, needs=frozenset(needs), **options)
 
 
-def done(text: str = "Hello", finish_reason: str | None = "stop", **fields: Any) -> Expected:  # noqa: ANN401  # as given
+def done(text: str = "Hello", finish_reason: str | None = "stop", **fields: Any) -> Expected:  # as given
     """The stream ends in `done`."""
     return Expected(text=text, finish_reason=finish_reason, **fields)
 
 
-def failed(*error: type[StreamError], text: str = "", **fields: Any) -> Expected:  # noqa: ANN401  # as given
+def failed(*error: type[StreamError], text: str = "", **fields: Any) -> Expected:  # as given
     """The stream ends in an error of one of these classes."""
     return Expected(error=error, text=text, **fields)
 

@@ -21,7 +21,7 @@ def shortened(text: str) -> str:
     """A text that can be compared and printed: itself, or its beginning, length and digest.
 
     >>> shortened("x" * 1000)
-    'xxxxxxxxxxxxxxxxxxxx… (1,000 characters, sha256 44b8ab…)'
+    'xxxxxxxxxxxxxxxxxxxx… (1,000 characters, sha256 44f835…)'
     """
     if len(text) <= SHORT:
         return text
@@ -48,7 +48,7 @@ class Seen:
     extra: dict[str, Any] = field(default_factory=dict)
     _calls: dict[int, list[str]] = field(default_factory=dict)
 
-    def add(self, chunk: Any) -> str:  # noqa: ANN401  # an SDK's chunk, or the JSON of one
+    def add(self, chunk: Any) -> str:  # an SDK's chunk, or the JSON of one
         """Take in a chunk, as the documentation of the SDKs shows; returns its text."""
         piece = ""
         for choice in chunk.choices:
@@ -72,7 +72,7 @@ class Seen:
         self.text, self.finish_reason = self.choices.get(0, ("", None))
         return piece
 
-    def _add_call(self, index: int, function: Any) -> None:  # noqa: ANN401  # as above
+    def _add_call(self, index: int, function: Any) -> None:  # as above
         name, arguments = getattr(function, "name", None), getattr(function, "arguments", None)
         if index not in self._calls:
             self._calls[index] = [name or "", arguments or ""]
@@ -98,6 +98,6 @@ class Seen:
         return cls(**fields)
 
 
-def counts(usage: Any) -> tuple[int, int, int]:  # noqa: ANN401  # an SDK's usage, or the JSON of one
+def counts(usage: Any) -> tuple[int, int, int]:  # an SDK's usage, or the JSON of one
     """Token counts: prompt, completion, total."""
     return usage.prompt_tokens, usage.completion_tokens, usage.total_tokens

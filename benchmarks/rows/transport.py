@@ -17,14 +17,11 @@ FLUSHED = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
 TORN_GZIP = FLUSHED.compress(UNFINISHED) + FLUSHED.flush(zlib.Z_SYNC_FLUSH)
 
 
-def timed_out(phase: str, text: str = "", **events: int) -> dict[str, object]:
-    """The rest of a case in which a limit runs out: the same limit for every system."""
-    return {
-        "expected": failed(StreamTimeout, text=text, details={"phase": phase}, events=events),
-        "options": {"timeout": {phase: CUT_TIMEOUT}},
-        "timeout": CUT_TIMEOUT,
-        "split": False,
-    }
+def timed_out(name: str, said: tuple[Step, ...], phase: str, text: str = "", **events: int) -> Case:
+    """A case in which a limit runs out: the same limit for every system."""
+    expected = failed(StreamTimeout, text=text, details={"phase": phase}, events=events)
+    options = {"timeout": {phase: CUT_TIMEOUT}}
+    return case(name, said, expected, options=options, timeout=CUT_TIMEOUT, split=False)
 
 
 def alive(data: bytes) -> tuple[Step, ...]:
@@ -45,15 +42,15 @@ TIME = (
         "64",
         "no headers for ever",
         'StreamTimeout, phase "first"',
-        (case("silence", (Hang(),), **timed_out("first")),),
+        (timed_out("silence", (Hang(),), "first"),),
     ),
     Row(
         "65",
         "headers, then only comments and empty deltas",
         'StreamTimeout, phase "first"',
         (
-            case("comments", alive(b": ping\n\n"), **timed_out("first")),
-            case("empty deltas", alive(sse(delta(role="assistant", content=""), done=False)), **timed_out("first")),
+            timed_out("comments", alive(b": ping\n\n"), "first"),
+            timed_out("empty deltas", alive(sse(delta(role="assistant", content=""), done=False)), "first"),
         ),
     ),
     Row(
@@ -61,12 +58,8 @@ TIME = (
         "a stall in the middle",
         '`stall`, then StreamTimeout, phase "idle", text kept',
         (
-            case("silence", (Send(UNFINISHED), Hang()), **timed_out("idle", "Hello", stall=1)),
-            case(
-                "keep-alives",
-                (Send(UNFINISHED), *alive(b": ping\n\n")),
-                **timed_out("idle", "Hello", stall=1),
-            ),
+            timed_out("silence", (Send(UNFINISHED), Hang()), "idle", "Hello", stall=1),
+            timed_out("keep-alives", (Send(UNFINISHED), *alive(b": ping\n\n")), "idle", "Hello", stall=1),
         ),
     ),
     Row(

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-
 from .case import Case
 from .seen import Seen, shortened
 
@@ -96,7 +95,7 @@ def _content(case: Case, seen: Seen, has: frozenset[str]) -> Iterator[str]:
         yield f"the loop was blocked for {blocked}"
 
 
-def _canonical(calls: Any) -> list[tuple[str, Any]]:  # noqa: ANN401  # names and arguments, in lists or tuples
+def _canonical(calls: Any) -> list[tuple[str, Any]]:  # names and arguments, in lists or tuples
     """Calls whose arguments differ in nothing but white space are the same."""
     canonical: list[tuple[str, Any]] = []
     for name, arguments in calls:

@@ -101,7 +101,12 @@ class HTTPSource:
             raise self._failure
         try:
             return await response.content.readany()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (
+            aiohttp.ClientError,
+            OSError,
+            TimeoutError,
+            RuntimeError,
+        ) as error:  # RuntimeError: "Connection closed."
             failure = self._read_error(error)
             failure.__cause__ = error
             if not (unread := _unread(response)):

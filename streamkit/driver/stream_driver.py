@@ -216,7 +216,12 @@ class StreamDriver:
                 async with asyncio.timeout(LINGER_SECONDS):
                     while await response.content.readany():
                         pass
-            except (TimeoutError, aiohttp.ClientError):
+            except (
+                TimeoutError,
+                aiohttp.ClientError,
+                OSError,
+                RuntimeError,
+            ):  # RuntimeError: closed already, aiohttp says
                 pass
             finally:
                 response.close()  # a body that was read to its end has given its connection back already

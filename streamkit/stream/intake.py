@@ -174,11 +174,8 @@ class Intake:
         """
         if not self.done:
             self._close()
-        if self._held:
-            self.release_held()
-        if (rest := self._chat.close()) is not None:
-            self._take(rest)
-        self._pass_on_warnings()
+        if not self._held or self.done:
+            self.flush()
         self._check_content(head, content_type)
         if self.done:
             if not self.accumulator.has_finish:
@@ -187,9 +184,19 @@ class Intake:
         if not self.accumulator.finished:
             what = "the feed ended without a finish_reason and without [DONE]"
             if self._settings.on_truncation == "error":
+                # What is held back stays so: the attempt may be made again.
                 raise TruncatedStream(f"{what}: the answer is cut short", retryable=True, request_id=self.request_id)
             self.warn(StreamWarning("truncated", what))
+        self.flush()
         return "eof"
+
+    def flush(self) -> None:
+        """Publish what was held back in the hope of more: it is all that there is."""
+        if self._held:
+            self.release_held()
+        if (rest := self._chat.close()) is not None:
+            self._take(rest)
+        self._pass_on_warnings()
 
     def finish_whole(self, body: bytes, content_type: str) -> EndedBy:
         """The body is no feed; publish the whole completion that it may hold, or raise what it is instead."""
@@ -223,7 +230,7 @@ class Intake:
     def _check_content(self, head: bytes, content_type: str) -> None:
         if self.accumulator.failed:
             raise ServerError("the server gave up: finish_reason 'error'", request_id=self.request_id)
-        if self.accumulator.chunks:
+        if self.accumulator.chunks or self._held:
             return
         if not is_feed_text(head):
             raise self._no_feed(head, content_type)

@@ -178,7 +178,7 @@ class Pump:
         self._watchdog.stop()
         self._source.close(whole=payload is None)
         if ending == "error":
-            self._intake.release_held()
+            self._intake.flush()
         await self._end(ending, payload)
 
     async def _attempts(self) -> EndedBy:

@@ -119,7 +119,7 @@ def _parse_header(line: bytes, name: str, *, whole: bool) -> dict[str, Any]:
             raise TapeError(f"{name} is empty, not a tape; {make}") from None
         if not whole and line.startswith(b'{"format"'):
             raise TapeError(f"{name} ends inside its first line: nothing was recorded; record it again") from None
-        if re.match(rb"(\xef\xbb\xbf)?\s*(data|event|id|retry|)\s*:", line):
+        if re.match(rb"(data|event|id|retry|)[ \t]{0,9}:", line.removeprefix(b"\xef\xbb\xbf").lstrip()):
             raise TapeError(
                 f"{name} is a body of server-sent events, not a tape: it has no header and no times; {make}"
             ) from None

@@ -31,6 +31,7 @@ class TapeWriter:
         request: what is sent: method, url, headers, body; JSON-like.
         secrets: the keys in use. In reads, only those of 8 bytes or more.
         created: an aware datetime for the header; now by default.
+        max_bytes: how large the file may become. The line that would pass it, the header aside, is not written: TapeError.
         name: what errors call it.
 
     >>> import io
@@ -52,6 +53,7 @@ class TapeWriter:
         request: Mapping[str, object] | None = None,
         secrets: Iterable[str] = (),
         created: dt.datetime | None = None,
+        max_bytes: int | None = None,
         name: str = "tape",
     ) -> None:
         self._file = file
@@ -60,6 +62,7 @@ class TapeWriter:
         self._redactor = Redactor(secrets)
         self._held: list[tuple[float, bytes]] = []
         self._now = 0.0
+        self._room: float = math.inf
         self._expects: Literal["headers", "reads", "nothing"] = "headers"
         created = created or dt.datetime.now(dt.UTC)
         header = {
@@ -69,6 +72,8 @@ class TapeWriter:
             "request": self._redactor.value(request or {}),
         }
         self._append(json.dumps(header))
+        if max_bytes is not None:
+            self._room = max_bytes + self._room_used
 
     @classmethod
     def open(

@@ -245,6 +245,8 @@ class _Connection(asyncio.Protocol):
 
     async def _write(self, data: bytes) -> None:
         """Write in one go; return when the kernel has it all, so that a reset or a cut loses nothing of it."""
+        if self._transport.is_closing():
+            return  # the client has gone; asyncio would log a warning at the fifth write
         self._transport.write(data)
         self._writes += 1
         if not self._writable.is_set():

@@ -190,7 +190,7 @@ def _parse(body: bytes, content_type: str) -> object:
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace").strip()
     if "html" in content_type or text[:1] == "<":
-        title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
+        title = re.search(r"<title[^<>]*>([^<]*)", text, re.IGNORECASE)
         return f"an HTML page: {title[1].strip()}" if title else "an HTML page"
     return text
 
@@ -202,11 +202,15 @@ def _reported(error: object) -> _Reported:
         return _Reported(error, None, None, None)
     if not isinstance(error, dict):
         return _Reported("", None, None, None)
+    status = _status(error)
     inner = error.get("error")
-    if isinstance(inner, dict):
-        outer = _status(error)
-        reported = _reported(inner)
-        return reported._replace(status=reported.status or outer)
+    for _ in range(3):  # deeper than any server wraps it
+        if not isinstance(inner, dict):
+            break
+        error, status = inner, _status(inner) or status
+        inner = error.get("error")
+    if isinstance(errors := error.get("errors"), list) and errors and isinstance(errors[0], dict):
+        error = {**errors[0], **error}  # Cloudflare's way
     detail = error.get("detail")
     message = next(
         (value for value in (error.get("message"), inner, detail, error.get("msg")) if isinstance(value, str)), ""
@@ -218,7 +222,7 @@ def _reported(error: object) -> _Reported:
         message,
         None if code is None or isinstance(code, dict | list) else str(code),
         kind if isinstance(kind, str) else None,
-        _status(error),
+        status,
     )
 
 
@@ -242,5 +246,6 @@ def _status(error: dict[str, Any]) -> int | None:
 
 
 def _short(text: str) -> str:
-    text = " ".join(text.split())
+    # Half of a surrogate pair would crash whoever prints the message.
+    text = " ".join(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").split())
     return text if len(text) <= _MESSAGE_CHARS else text[: _MESSAGE_CHARS - 1] + "…"

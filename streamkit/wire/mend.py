@@ -43,8 +43,8 @@ def mend_chunk(body: dict[str, Any], raw: bytes, quirks: Counter[str]) -> Chunk:
                 break
     return Chunk(
         choices=tuple(_choice(choice, quirks) for choice in choices if isinstance(choice, dict)),
-        id=_text(body.get("id")),
-        model=_text(body.get("model")),
+        id=_label(body.get("id")),
+        model=_label(body.get("model")),
         usage=usage,
         error=error or None,
         raw=raw,
@@ -81,7 +81,7 @@ def _choice(choice: dict[str, Any], quirks: Counter[str]) -> ChunkChoice:
     return ChunkChoice(
         index=index,
         delta=_delta(delta, quirks) if isinstance(delta, dict) else None,
-        finish_reason=_text(choice.get("finish_reason")),
+        finish_reason=_label(choice.get("finish_reason")),
         logprobs=logprobs if isinstance(logprobs, dict) else None,
     )
 
@@ -104,7 +104,7 @@ def _delta(delta: dict[str, Any], quirks: Counter[str]) -> Delta:
     else:
         calls = ()
     return Delta(
-        role=_text(delta.get("role")),
+        role=_label(delta.get("role")),
         content=content,
         refusal=_text(delta.get("refusal")),
         reasoning_field=found[0] if found else None,
@@ -152,7 +152,7 @@ def _tool_call(call: dict[str, Any], quirks: Counter[str]) -> ToolCallFragment:
         extra["function"] = rest
     return ToolCallFragment(
         index=index,
-        id=_text(call.get("id")),
+        id=_label(call.get("id")),
         type=_text(call.get("type")),
         function=_function(function, quirks) if isinstance(function, dict) else None,
         extra=extra or None,
@@ -174,6 +174,12 @@ def _text(value: object) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return None
+
+
+def _label(value: object) -> str | None:
+    """A text that is shown as it is and never joined to another: half of a surrogate pair in it becomes U+FFFD."""
+    text = _text(value)
+    return text and text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -328,7 +328,7 @@ def test_any_bytes_are_a_chunk_or_malformed(data):
         b'{"choices":[{"delta":{"content":"x"}}],"p":NaN,"q":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         *(
             b'{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":' + b"[" * depth + b"]" * depth + b"}}]}}]}"
-            for depth in (500, 900, 950, 980, 990, 2000)
+            for depth in (500, *range(900, 1000, 7), 2_000)
         ),
     ],
     ids=lambda data: f"{data[:16].decode()}-{len(data)}",
@@ -610,6 +610,16 @@ def test_row_48_the_halves_of_a_pair_in_two_deltas_are_joined():
     assert texts == ["a", "😀b", "c"]
     assert decoder.warnings == []
     assert decoder.close() is None
+
+
+def test_row_48_a_half_alone_in_the_middle_is_replaced_and_warned_of_once():
+    decoder = ChatDecoder()
+    texts = [
+        decoder.decode(b'{"choices":[{"delta":{"content":"%s"}}]}' % text).text
+        for text in (b"a\\ud83d", b"b", b"\\ude00")
+    ]
+    assert texts == ["a", "\ufffdb", "\ufffd"]
+    assert [warning.kind for warning in decoder.warnings] == ["lone_surrogate"] * 2
 
 
 def test_row_48_a_half_at_the_end_of_the_feed_is_replaced_and_warned_of():
