@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import random
 import sys
 from collections.abc import Callable
@@ -21,9 +22,8 @@ from ..clock import DrivenLoop, run, turns
 from ..conftest import require_or_skip
 from .scripted import END, Item, ScriptedSource, feed_of, heard, is_grammatical, untyped
 
-new_uvloop: Any
 try:
-    from uvloop import new_event_loop as new_uvloop
+    new_uvloop: Any = importlib.import_module("uvloop").new_event_loop
 except ImportError:
     new_uvloop = None
 
