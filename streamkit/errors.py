@@ -175,18 +175,18 @@ class ListenerError(StreamkitError):
         self.event = event
         self.listener = listener
 
+    @property
+    def listener_name(self) -> str:
+        """Module and name of the listener: never its repr, which could hold a prompt."""
+        function = getattr(self.listener, "func", self.listener)  # a partial has no name of its own
+        name = getattr(function, "__qualname__", None) or type(function).__qualname__
+        module = getattr(function, "__module__", None) or type(function).__module__
+        return f"{module}.{name}"
+
     def __str__(self) -> str:
-        name = "a listener on stream.emitter" if self.listener is None else f"listener {_name(self.listener)}"
-        return f"{name} raised while it handled {self.event!r}"
+        who = "a listener on stream.emitter" if self.listener is None else f"listener {self.listener_name}"
+        return f"{who} raised while it handled {self.event!r}"
 
 
 class TapeError(StreamkitError, ValueError):
     """A recording cannot be read or written; the message names the file and says what to do."""
-
-
-def _name(listener: Callable[..., object]) -> str:
-    # partials, bound methods of builtins and callable objects have no __qualname__; a repr could hold a prompt.
-    function = getattr(listener, "func", listener)
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    module = getattr(function, "__module__", None) or type(function).__module__
-    return f"{module}.{name}"

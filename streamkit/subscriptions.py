@@ -11,6 +11,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Awaitable
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
@@ -112,8 +113,8 @@ class Subscription:
 
     @property
     def name(self) -> str:
-        """For messages: never the repr, which could hold a prompt."""
-        return str(ListenerError(self.event, self.listener)).split()[1]
+        """For messages."""
+        return ListenerError(self.event, self.listener).listener_name
 
     def use(self, mailbox: Mailbox) -> None:
         """From now on its events wait in a mailbox."""
@@ -237,12 +238,17 @@ class Subscriptions:
         with self._lock:
             if subscription in self.late:
                 self.late.remove(subscription)
-            left = tuple(other for other in self._table.get(subscription.event, ()) if other is not subscription)
+            event = subscription.event
+            left = tuple(other for other in self._table.get(event, ()) if other is not subscription)
+            relay = None
             if left:
-                self._table[subscription.event] = left
-            else:
-                self._table.pop(subscription.event, None)
-            self._rewire(subscription.event)
+                self._table[event] = left
+            elif self._table.pop(event, None) is not None:
+                relay = self._relays.pop(event, None)
+            self._rewire(event)
+        if relay is not None:
+            self._unregister(event, relay)
+            self.refresh()  # somebody else may be on the emitter for this event
 
     def count(self, event: str) -> int:
         """How many listeners of this stream an event has."""
@@ -336,10 +342,11 @@ class Subscriptions:
             self._feeds = {}
             self.wanted.clear()
         for event, relay in relays.items():
-            try:
-                self.emitter.remove_listener(event, relay)
-            except KeyError:
-                pass  # somebody has emptied the emitter (pyee before 15 raises)
+            self._unregister(event, relay)
+
+    def _unregister(self, event: str, relay: Callable[[Any], None]) -> None:
+        with suppress(KeyError):  # somebody has emptied the emitter (pyee before 15 raises)
+            self.emitter.remove_listener(event, relay)
 
     def _relay(self, event: str, payload: object) -> None:
         if self._emitting is not payload:
