@@ -1,33 +1,14 @@
 from __future__ import annotations
 
 import json
-import pickle
 
-import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from streamkit.errors import ConnectionLost
 from streamkit.model import (
-    Choice,
     Chunk,
     ChunkChoice,
-    Completion,
-    Connected,
     Delta,
-    Event,
-    FunctionFragment,
-    Heartbeat,
-    Message,
-    Read,
-    Retry,
-    Stall,
-    StreamStart,
-    StreamWarning,
-    Timings,
-    ToolCall,
-    ToolCallDelta,
-    ToolCallFragment,
     Usage,
 )
 from streamkit.wire.chat import ChatDecoder
@@ -190,113 +171,3 @@ def test_reasoning_is_one_text_under_whichever_name():
 
 def test_unknown_token_counts_are_shown_as_unknown():
     assert str(Usage(1, None, 3)) == "1 prompt + ? completion = 3 tokens"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "parsed"), [("", {}), (" \n", {}), ('{"a": [1, null]}', {"a": [1, None]}), ("5", 5), ('"x"', "x")]
-)
-def test_arguments_are_parsed_when_asked_for(arguments, parsed):
-    assert ToolCall("1", "f", arguments).parsed == parsed
-
-
-@pytest.mark.parametrize("arguments", ['{"a"', "nonsense", "[" * 100_000])
-def test_arguments_that_are_no_json_are_refused_with_the_name_of_the_tool(arguments):
-    with pytest.raises(
-        ValueError, match="^the arguments of tool call 'f' are not valid JSON .*; their text is in .arguments$"
-    ):
-        ToolCall("1", "f", arguments).parsed  # noqa: B018 - a property that raises
-
-
-def test_a_completion_speaks_for_choice_0():
-    call = ToolCall("1", "f")
-    completion = Completion(
-        choices=(
-            Choice(0, Message(content="a", refusal="b", reasoning="c", tool_calls=(call,)), "stop"),
-            Choice(1, Message(content="z"), "length"),
-        )
-    )
-    assert (completion.text, completion.refusal, completion.reasoning) == ("a", "b", "c")
-    assert (completion.tool_calls, completion.finish_reason) == ((call,), "stop")
-    assert str(completion) == "a"
-
-
-@pytest.mark.parametrize("completion", [Completion(), Completion(choices=(Choice(1, Message(content="z"), "stop"),))])
-def test_a_completion_without_choice_0_is_empty(completion):
-    assert (completion.text, completion.refusal, completion.reasoning, str(completion)) == ("", "", "", "")
-    assert (completion.tool_calls, completion.finish_reason) == ((), None)
-
-
-def test_the_defaults_of_two_objects_are_not_shared():
-    one, other = Completion(), Completion()
-    one.quirks["x"] = 1
-    assert other.quirks == {}
-    assert Usage().extra is not Usage().extra
-    assert ToolCall("", "").extra is not ToolCall("", "").extra
-
-
-# --- all of it
-
-OBJECTS = [
-    FunctionFragment("f", "{}"),
-    ToolCallFragment(0, "1", "function", FunctionFragment("f")),
-    Delta(content="x"),
-    ChunkChoice(0, Delta(content="x")),
-    Usage(1, 2, 3),
-    Chunk((ChunkChoice(),), raw=b"{}"),
-    ToolCall("1", "f"),
-    Message(content="x"),
-    Choice(),
-    Timings(),
-    Completion(id="c"),
-    StreamStart({"messages": []}, "m", 1.0),
-    Connected(200, {}),
-    Read(b"x", 1.0),
-    ToolCallDelta(0, "1", "f", "{}"),
-    StreamWarning("kind", "detail"),
-    Heartbeat("ping", 1.0),
-    Stall(1.0, 2.0),
-    Event("text", "x", 1.0),
-]
-
-
-def named(value: object) -> str:
-    return type(value).__name__
-
-
-@pytest.mark.parametrize("value", OBJECTS, ids=named)
-def test_what_a_listener_gets_does_not_change(value):
-    with pytest.raises(AttributeError, match="immutable"):
-        setattr(value, value.__struct_fields__[0], None)
-    assert not hasattr(value, "__dict__")
-
-
-@pytest.mark.parametrize("value", OBJECTS, ids=named)
-def test_what_a_listener_gets_is_pickled_by_value(value):
-    assert pickle.loads(pickle.dumps(value)) == value
-
-
-def test_a_decoded_chunk_is_pickled_with_its_extra():
-    chunk = ChatDecoder().decode(b'{"choices":[{"delta":{"content":"hi"}}],"p":1}')
-    copy = pickle.loads(pickle.dumps(chunk))
-    assert (copy.text, copy.extra, copy == chunk) == ("hi", {"p": 1}, True)
-
-
-def test_a_completion_is_written_as_json():
-    completion = Completion(
-        choices=(Choice(message=Message(content="hi", tool_calls=(ToolCall("1", "f"),))),), usage=Usage(1)
-    )
-    copy = json.loads(msgspec.json.encode(completion))
-    assert copy["choices"][0]["message"]["content"] == "hi"
-    assert copy["usage"]["prompt_tokens"] == 1
-
-
-def test_prompts_and_headers_stay_out_of_reprs():
-    start = StreamStart({"messages": [{"role": "user", "content": "secret"}]}, "m", 1.0)
-    connected = Connected(200, {"set-cookie": "secret"}, "req_1", 2)
-    assert repr(start) == "StreamStart(model='m', at=1.000)"
-    assert repr(connected) == "Connected(status=200, request_id='req_1', attempt=2)"
-
-
-def test_a_retry_holds_the_error():
-    error = ConnectionLost("cut")
-    assert Retry(1, 0.5, error).error is error
