@@ -1,7 +1,9 @@
 """The command: ``python -m benchmarks cpu`` measures and prints; ``gate``, the default, also judges.
 
-``rows`` plays what real feeds do to streamkit and its peers, ``soak`` runs thousands of streams with random faults,
-``fuzz`` feeds the parsers what nobody would send. They take their own arguments: ``python -m benchmarks rows --help``.
+``emit``, ``concurrent``, ``memory`` and ``imports`` measure the rest of what docs/benchmarks.md shows; ``all`` runs
+them and ``cpu``; ``plots`` makes the tables and plots of that page. ``rows`` plays what real feeds do to streamkit and
+its peers, ``soak`` runs thousands of streams with random faults, ``fuzz`` feeds the parsers what nobody would send.
+They take their own arguments: ``python -m benchmarks rows --help``.
 """
 
 from __future__ import annotations
@@ -27,8 +29,18 @@ LIMITS = {
 }
 
 
-# Commands that measure no time; a module each, imported when it is asked for.
-OTHERS = {"rows": "benchmarks.rows.command", "soak": "benchmarks.soak", "fuzz": "benchmarks.fuzz"}
+# Commands with arguments of their own; a module each, imported when it is asked for.
+OTHERS = {
+    "all": "benchmarks.suite",
+    "concurrent": "benchmarks.concurrent",
+    "emit": "benchmarks.emit",
+    "fuzz": "benchmarks.fuzz",
+    "imports": "benchmarks.imports",
+    "memory": "benchmarks.memory",
+    "plots": "benchmarks.plots",
+    "rows": "benchmarks.rows.command",
+    "soak": "benchmarks.soak",
+}
 
 
 def _arguments() -> argparse.ArgumentParser:

@@ -39,24 +39,20 @@ async def _measured(read: ReadInto, streams: int, warmup: float, seconds: float)
     all_speak = asyncio.Event()
 
     async def one(number: int) -> None:
-        def first(text: str) -> None:
-            nonlocal take
-            take = rest
-            speaking.add(number)
-            if len(speaking) == streams:
-                all_speak.set()
-
-        def rest(text: str) -> None:
+        def take(text: str) -> None:
             late(now() - int(text))
+            if number not in speaking:
+                speaking.add(number)
+                if len(speaking) == streams:
+                    all_speak.set()
 
-        take = first
-        await read(lambda text: take(text))
+        await read(take)
 
     gc.collect()
     reading = [asyncio.ensure_future(one(number)) for number in range(streams)]
-    failed = asyncio.gather(*reading)
+    failed: asyncio.Future[Any] = asyncio.gather(*reading)
     try:
-        opening = asyncio.ensure_future(all_speak.wait())
+        opening: asyncio.Future[Any] = asyncio.ensure_future(all_speak.wait())
         await asyncio.wait([opening, failed], timeout=OPENING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not opening.done():
             opening.cancel()

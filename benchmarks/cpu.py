@@ -110,7 +110,7 @@ class Report:
         """The report as plain data, every round in it."""
         return {
             "python": platform.python_version(),
-            "platform": platform.platform(),
+            "platform": f"{platform.system()} {platform.machine()}",
             "cpus": os.cpu_count(),
             "event_bytes": EVENT_BYTES,
             "events": self.events,

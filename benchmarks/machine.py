@@ -21,7 +21,7 @@ def machine() -> dict[str, object]:
     return {
         "cpu": _cpu_model(),
         "cpus": os.cpu_count(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
     }
@@ -32,7 +32,9 @@ def _cpu_model() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # Linux alone has it
         return platform.processor() or "unknown"
-    models = [value.strip() for name, _, value in (line.partition(":") for line in lines) if name.strip() == "model name"]
+    models = [
+        value.strip() for name, _, value in (line.partition(":") for line in lines) if name.strip() == "model name"
+    ]
     return models[0] if models else platform.processor() or "unknown"
 
 

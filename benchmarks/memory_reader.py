@@ -15,6 +15,7 @@ import sys
 import sysconfig
 import tracemalloc
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ __all__ = ["main", "resident"]
 # So many of the streams are open before the measuring starts, for what is made once: imports, caches, pools.
 WARM_SHARE = 0.05
 SAMPLES = 20
+OPENING_SECONDS = 240.0  # tracemalloc makes it slow, and a pool may need the square of its connections in time
 
 
 def resident() -> int:
@@ -50,7 +52,11 @@ def _owner(file: str) -> str:
     return "Python"
 
 
-async def _open(read: ReadInto, streams: int) -> list[asyncio.Future[None]]:
+async def _reading(read: ReadInto, take: Callable[[str], object]) -> None:
+    await read(take)
+
+
+async def _open(read: ReadInto, streams: int) -> list[asyncio.Task[None]]:
     spoken = 0
     all_spoke = asyncio.Event()
 
@@ -60,8 +66,8 @@ async def _open(read: ReadInto, streams: int) -> list[asyncio.Future[None]]:
         if spoken == streams:
             all_spoke.set()
 
-    reading = [asyncio.ensure_future(read(take)) for _ in range(streams)]
-    async with asyncio.timeout(60):
+    reading = [asyncio.ensure_future(_reading(read, take)) for _ in range(streams)]
+    async with asyncio.timeout(OPENING_SECONDS):
         await all_spoke.wait()
     return reading
 

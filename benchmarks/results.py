@@ -21,7 +21,9 @@ def positive(text: str) -> int:
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--json FILE``, the file to which `save` adds."""
-    parser.add_argument("--json", type=_file, metavar="FILE", help="put the figures there as well, beside others' there")
+    parser.add_argument(
+        "--json", type=_file, metavar="FILE", help="put the figures there as well, beside others' there"
+    )
 
 
 def _file(text: str) -> Path:
@@ -37,7 +39,7 @@ def load(path: Path) -> dict[str, Any]:
         return {}
     sections = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(sections, dict):
-        raise ValueError(f"{path} holds no results: not a JSON object")
+        raise ValueError(f"{path} holds no results: not a JSON object")  # noqa: TRY004 - the file is wrong, no argument
     return sections
 
 

@@ -22,6 +22,7 @@ from .errors import (
     TapeError,
     TruncatedStream,
 )
+from .logs import UnconfiguredHandler
 from .model import (
     Choice,
     Chunk,
@@ -103,5 +104,4 @@ __all__ = [
     "load_tape",
 ]
 
-# Whoever wants the records configures a handler; nobody else is bothered.
-logging.getLogger("streamkit").addHandler(logging.NullHandler())
+logging.getLogger("streamkit").addHandler(UnconfiguredHandler())

@@ -91,15 +91,27 @@ class Post:
         """Somebody is so far behind that the pump must wait."""
         return any(box.full for box in self.mailboxes) or any(feed.full for feed in self.feeds)
 
-    async def room(self) -> None:
-        """Wait until every mailbox and every iterator has room."""
+    async def room(self, patience: float | None = None) -> None:
+        """Wait until every mailbox and every iterator has room.
+
+        When no call has finished for `patience` seconds (None: for ever), those that run in a full mailbox are cancelled and hear no more, as in
+        `idle`: else a listener that never returns would hold the stream for ever. An iterator may take its time; it is named.
+        """
         while self.full:
-            await self._wait_for_move()
+            if await self._wait_for_move(patience) or patience is None:
+                continue
+            for box in self.mailboxes:
+                if box.full:
+                    box.give_up(patience)
+            for feed in self.feeds:
+                if feed.full and not feed.named:
+                    feed.named = True
+                    log.warning("the stream waits: an iterator of %r has not been read for %g s", feed.event, patience)
 
     async def idle(self, patience: float) -> None:
         """Wait until every async listener has finished what it was sent.
 
-        When no call has finished for `patience` seconds, those that run are cancelled and hear no more.
+        When no call has finished for `patience` seconds (None: for ever), those that run are cancelled and hear no more.
         """
         while any(box.busy for box in self.mailboxes):
             if not await self._wait_for_move(patience):
@@ -249,7 +261,7 @@ class Mailbox:
                 self._post.moved()
 
     async def _call(self, subscription: Subscription, payload: object) -> None:
-        if subscription.key in self._post.dead:
+        if subscription.removed or subscription.key in self._post.dead:
             _forget(payload)
             return
         if isinstance(payload, _Joined):

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 from pyee import EventEmitter
+from pyee.executor import ExecutorEventEmitter
 
 from .errors import ListenerError
 from .mailbox import Mailbox, Overflow, Post
@@ -80,6 +81,7 @@ class Subscription:
         "once",
         "overflow",
         "prepend",
+        "removed",
         "scope",
     )
 
@@ -104,6 +106,8 @@ class Subscription:
         self.mailbox: Mailbox | None = None
         self.lossy = False
         """An event was dropped, and that was reported."""
+        self.removed = False
+        """Taken off: not even what waits in the mailbox is delivered."""
         self.call: Callable[[Any], object] = partial(self.context.run, listener)  # type: ignore[call-arg]  # the argument comes with the call
 
     @property
@@ -134,6 +138,10 @@ class Subscriptions:
     ) -> None:
         if not isinstance(emitter, EventEmitter | None):
             raise TypeError(f"emitter must be a pyee EventEmitter, not {type(emitter).__name__}")
+        if isinstance(emitter, ExecutorEventEmitter):
+            raise TypeError(
+                "emitter must not be an ExecutorEventEmitter: it calls listeners in other threads, in any order"
+            )
         self.emitter = EventEmitter() if emitter is None else emitter
         self.events = tuple(events)
         self.wanted: dict[str, Callable[[Any], None]] = {}
@@ -154,7 +162,7 @@ class Subscriptions:
         self._emitting: Any = _IDLE
         self._reporting = False
         self._closed = False
-        self._scope: tuple[int, object] | None = None
+        self._scopes = threading.local()
 
     # --- who listens ----------------------------------------------------------------------------------------------
 
@@ -173,15 +181,14 @@ class Subscriptions:
         self.check_event(event)
         if not callable(listener):
             raise TypeError(f"the listener for {event!r} must be callable, not {type(listener).__name__}")
+        _check_signature(event, listener)
         if overflow not in get_args(Overflow):
             raise ValueError(f"overflow must be one of {', '.join(get_args(Overflow))}, not {overflow!r}")
         if overflow == "coalesce" and event not in TEXTS:
             raise ValueError(f"overflow='coalesce' joins text: it goes with {', '.join(TEXTS)}, not with {event!r}")
         if replay and event not in REPLAYABLE:
             raise ValueError(f"{event!r} cannot be replayed; replay=True goes with {', '.join(REPLAYABLE)}")
-        scope = None
-        if self._scope is not None and self._scope[0] == threading.get_ident():
-            scope = self._scope[1]
+        scope = getattr(self._scopes, "current", None)
         subscription = Subscription(event, listener, once=once, overflow=overflow, scope=scope)
         if _is_async(listener):
             self._give_mailbox(subscription)
@@ -217,8 +224,8 @@ class Subscriptions:
             if subscription.once:
                 subscription.call = partial(self._call_once, subscription, subscription.call)
             self._rewire(event)
-            if event in self._relays:
-                return
+            if event in self._relays and self._relays[event] in self.emitter.listeners(event):
+                return  # not so where somebody has emptied the emitter
             relay = self._relays[event] = partial(self._relay, event)
         self.emitter.add_listener(event, relay)
 
@@ -234,7 +241,11 @@ class Subscriptions:
         self.discard(subscription)
 
     def discard(self, subscription: Subscription) -> None:
-        """Remove this registration, if it is still there."""
+        """Remove this registration, if it is still there; it hears nothing more."""
+        subscription.removed = True
+        self._take_out(subscription)
+
+    def _take_out(self, subscription: Subscription) -> None:
         with self._lock:
             if subscription in self.late:
                 self.late.remove(subscription)
@@ -266,13 +277,13 @@ class Subscriptions:
 
     def begin_scope(self) -> object:
         """Listeners added from now on, in this thread, share one mailbox (until the returned token is given to `end_scope`)."""
-        outer = self._scope
-        self._scope = (threading.get_ident(), object())
+        outer = getattr(self._scopes, "current", None)
+        self._scopes.current = object()
         return outer
 
-    def end_scope(self, token: Any) -> None:  # noqa: ANN401 - opaque
+    def end_scope(self, token: object) -> None:
         """The sink has been attached."""
-        self._scope = token
+        self._scopes.current = token
 
     # --- publishing (the pump's side) -------------------------------------------------------------------------------
 
@@ -341,6 +352,8 @@ class Subscriptions:
             self._mailboxes = {}
             self._feeds = {}
             self.wanted.clear()
+        # Else the text of the stream would wait for the cycle collector.
+        self.post.failed = _only_log
         for event, relay in relays.items():
             self._unregister(event, relay)
 
@@ -362,7 +375,7 @@ class Subscriptions:
                     self._settle(subscription, result)
 
     def _call_once(self, subscription: Subscription, call: Callable[[Any], object], payload: object) -> object:
-        self.discard(subscription)
+        self._take_out(subscription)
         return call(payload)
 
     def _settle(self, subscription: Subscription, result: object) -> None:
@@ -406,6 +419,24 @@ class Subscriptions:
         finally:
             self._reporting = False
             self._emitting = emitting
+
+
+def _only_log(subscription: Subscription, error: BaseException) -> None:
+    """A listener that came after the end has failed."""
+    log.error("%s", ListenerError(subscription.event, subscription.listener), exc_info=error)
+
+
+def _check_signature(event: str, listener: Callable[[Any], object]) -> None:
+    """One argument is what it will get; better to hear of it once, here, than with every event."""
+    try:
+        signature = inspect.signature(listener)
+    except (TypeError, ValueError):
+        return  # some builtins have none that can be asked for
+    try:
+        signature.bind(None)
+    except TypeError:
+        name = ListenerError(event, listener).listener_name
+        raise TypeError(f"the listener for {event!r} must take one argument, the payload: {name}{signature}") from None
 
 
 def _key_of(listener: Callable[[Any], object]) -> object:

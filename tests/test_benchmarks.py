@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import platform
 import re
+import sys
+import time
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
 
 import aiohttp
 import pytest
 
-from benchmarks import feed_server
+from benchmarks import emit, feed_server, load_server
 from benchmarks.__main__ import LIMITS, main
+from benchmarks.concurrent_reader import percentile
 from benchmarks.cpu import Figure, Report, Row, chosen
 from benchmarks.feed import EVENT_BYTES, feed
+from benchmarks.figures import targets
 from benchmarks.floor import read_floor
+from benchmarks.machine import machine
+from benchmarks.page import TABLES
+from benchmarks.process import ROOT
+from benchmarks.results import load, save
 
 SMALL = ["--rounds", "2", "--events", "60", "--single-events", "30"]
 
@@ -114,3 +125,179 @@ def test_the_gate_fails_when_streamkit_was_not_measured(monkeypatch: pytest.Monk
 
 def test_chosen_keeps_the_order_of_the_table() -> None:
     assert chosen("streamkit,floor")[0] == "floor"
+
+
+async def _load_server() -> tuple[asyncio.Server, str]:
+    server = await asyncio.start_server(load_server._Server().serve, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("events", [0, 7, 1000, 1007])
+async def test_a_long_feed_has_as_many_chunks_as_were_asked_for(events: int) -> None:
+    server, url = await _load_server()
+    pieces: list[str] = []
+    url = f"{url}/long/{events}/v1/chat/completions"
+    async with server, aiohttp.ClientSession() as session, session.post(url, json={}) as response:
+        await read_floor(response, pieces.append)
+    assert pieces == [" the"] * events
+
+
+async def test_paced_streams_begin_together_and_say_when_each_chunk_was_written() -> None:
+    server, url = await _load_server()
+    before = time.monotonic_ns()
+
+    async def read(session: aiohttp.ClientSession) -> list[int]:
+        stamps: list[str] = []
+        async with session.post(f"{url}/paced/3/200/5/v1/chat/completions", json={}) as response:
+            await read_floor(response, stamps.append)
+        return [int(stamp) for stamp in stamps]
+
+    async with server, aiohttp.ClientSession() as session:
+        streams = await asyncio.gather(*(read(session) for _ in range(3)))
+    assert [len(stamps) for stamps in streams] == [5, 5, 5]
+    written = sorted(stamp for stamps in streams for stamp in stamps)
+    assert before < written[0] and written[-1] <= time.monotonic_ns()
+    assert [sorted(stamps) for stamps in streams] == streams
+    # 5 chunks at 200 a second: the streams take turns, so that the last is due 25 ms after the first was due one step in.
+    assert written[-1] - written[0] >= 20e6
+
+
+async def test_the_load_server_knows_no_other_path() -> None:
+    server, url = await _load_server()
+    url = f"{url}/drip/v1/chat/completions"
+    async with server, aiohttp.ClientSession() as session, session.post(url, json={}) as response:
+        assert response.status == 404
+
+
+def test_percentiles_are_nearest_rank() -> None:
+    values = [float(value) for value in range(1, 1001)]
+    assert [percentile(values, share) for share in (0.5, 0.99, 1.0)] == [500.0, 990.0, 1000.0]
+    assert percentile([7.0], 0.5) == percentile([7.0], 0.99) == 7.0
+
+
+def test_emit_measures_every_way_with_every_number_of_listeners(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "results.json"
+    assert main(["emit", "--rounds", "1", "--events", "200", "--json", str(path)]) == 0
+    table = capsys.readouterr().out
+    for way in emit.WAYS:
+        assert re.search(rf"^{way}( +[\d,]+){{{len(emit.LISTENERS)}}}$", table, re.MULTILINE)
+    section = json.loads(path.read_text())["emit"]
+    assert all(figure > 0 for way in section["nanoseconds"].values() for rounds in way.values() for figure in rounds)
+    assert section["machine"]["python"]
+
+
+def test_concurrent_measures_the_delay_of_every_event(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "results.json"
+    arguments = ["--streams", "4", "--rate", "25", "--seconds", "1", "--rounds", "1", "--only", "floor,streamkit"]
+    assert main(["concurrent", *arguments, "--json", str(path)]) == 0
+    assert re.search(r"(?m)^streamkit +4 +\d+%", capsys.readouterr().out)
+    for way, sizes in json.loads(path.read_text())["concurrent"]["ways"].items():
+        (figures,) = sizes["4"]
+        assert "failed" not in figures, (way, figures)
+        assert 60 < figures["events_a_second"] < 140, way
+        assert 0 < figures["p50_ms"] <= figures["p99_ms"] <= figures["max_ms"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what is resident now")
+def test_memory_measures_idle_streams_and_a_long_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "results.json"
+    assert main(["memory", "--streams", "40", "--chunks", "2000", "--json", str(path)]) == 0
+    table = capsys.readouterr().out
+    assert re.search(r"(?m)^streamkit +\d+\.\d resident; traced: .*streamkit \d", table)
+    section = json.loads(path.read_text())["memory"]
+    assert section["idle"]["streamkit"]["traced"]["streamkit"] > 1000
+    assert "streamkit" not in section["idle"]["floor"]["traced"]
+    assert [sample[:2] for sample in section["long"]["streamkit"]["samples"]][-1] == [2000, 8000]
+
+
+def test_import_is_light_and_brings_no_extra(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["imports", "--rounds", "3"]) == 0
+    assert "neither streamkit's, its dependencies' nor Python's: none" in capsys.readouterr().out
+
+
+def test_a_section_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    save(path, "emit", {"rounds": 1})
+    save(path, "imports", {"rounds": 2})
+    save(path, "emit", {"rounds": 3})
+    sections = load(path)
+    assert [sections["emit"]["rounds"], sections["imports"]["rounds"]] == [3, 2]
+    path.write_text("[]")
+    with pytest.raises(ValueError, match="holds no results"):
+        load(path)
+
+
+def test_what_it_was_measured_on_does_not_name_the_machine() -> None:
+    assert platform.node() not in json.dumps(machine())
+
+
+RESULTS = ROOT / "docs" / "benchmarks" / "results.json"
+PAGE = ROOT / "docs" / "benchmarks.md"
+
+
+def test_the_page_and_its_plots_are_what_the_results_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No figure on the page was written by hand, and none is of an older run."""
+    page = tmp_path / "benchmarks.md"
+    page.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    assert main(["plots", "--json", str(RESULTS), "--page", str(page)]) == 0
+    assert "1,000 streams at 50 events/s" in capsys.readouterr().out
+    assert page.read_text(encoding="utf-8") == PAGE.read_text(encoding="utf-8")
+    for name in ("cpu.svg", "concurrent.svg"):
+        drawn = (tmp_path / "benchmarks" / name).read_text(encoding="utf-8")
+        assert drawn == (RESULTS.parent / name).read_text(encoding="utf-8")
+        ET.fromstring(drawn)
+
+
+def test_the_prose_of_the_page_holds_a_mark_for_every_table() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert re.findall(r"<!-- (?!end)(\w+) -->\n\n\S", text) == list(TABLES)
+    assert text.count("<!-- end -->") == len(TABLES)
+
+
+def _results(*, emitter: float, p99: float, added: float) -> dict[str, Any]:
+    ours, node = "streamkit: chunk + text listener", 'openai-node .stream().on("content")'
+    contenders = [
+        {"name": name, "modes": {mode: {"microseconds": [figure] * 3} for mode in ("blocks", "single")}}
+        for name, figure in ((ours, 2.0), (node, emitter))
+    ]
+    figures = {"p99_ms": p99, "events_a_second": 50_000.0}
+    return {
+        "cpu": {"contenders": contenders},
+        "concurrent": {"rate": 50, "ways": {"streamkit": {"1000": [figures]}}},
+        "imports": {"added_seconds": [added], "foreign": []},
+    }
+
+
+@pytest.mark.parametrize(
+    ("figures", "kept"),
+    [
+        ({"emitter": 10.0, "p99": 99.0, "added": 0.079}, [True, True, True, True, True]),
+        ({"emitter": 9.9, "p99": 99.0, "added": 0.079}, [False, False, True, True, True]),
+        ({"emitter": 10.0, "p99": 100.0, "added": 0.08}, [True, True, False, False, True]),
+    ],
+)
+def test_a_target_that_is_missed_is_said_to_be(figures: dict[str, float], kept: list[bool]) -> None:
+    assert [target.kept for target in targets(_results(**figures))] == kept
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["all", "--parts", "cpu,speed"], "no part is called speed"),
+        (["all", "--node", "nowhere"], "no node_modules there"),
+        (["concurrent", "--streams", "10,many"], "wanted are numbers like 100,300"),
+        (["concurrent", "--only", "curl"], "no way to read is called curl"),
+        (["emit", "--json", "nowhere/x.json"], "there is no folder nowhere"),
+        (["memory", "--chunks", "0"], "0 is less than 1"),
+        (["plots", "--json", "nowhere.json"], "nowhere.json is not there"),
+    ],
+)
+def test_bad_arguments_of_the_other_commands_are_named(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert complaint in capsys.readouterr().err

@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import StreamkitError
 from ..version import __version__
+from .cast import run_cast
 from .chat import run_chat
 from .console import Console, UsageError
 from .demo import run_demo
+from .inspect import run_inspect
+from .record import run_record
+from .replay import run_replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,9 +109,83 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--system", metavar="TEXT", help="a system message to begin with")
     chat.add_argument("--temperature", type=_number, metavar="X", help="as the API takes it")
     chat.add_argument("--max-tokens", type=int, metavar="N", help="as the API takes it")
+    chat.add_argument(
+        "--record",
+        metavar="FILE",
+        help="a tape to make of it, which must not exist; {n} in its name is the next free number",
+    )
     chat.add_argument("-v", "--verbose", action="store_true", help="show the events, on standard error")
+    sinks = chat.add_argument_group("monitoring", "Prompts and answers are in the transcript, and in nothing else.")
+    sinks.add_argument("--log", metavar="FILE", help="add a line at the start and the end of each answer; -v: each chunk")
+    sinks.add_argument("--transcript", metavar="FILE", help="add each request and answer to it, as a line of JSON")
+    sinks.add_argument("--stats", action="store_true", help="show all figures of each answer, on standard error")
+    sinks.add_argument("--prometheus", type=_port, metavar="PORT", help="serve metrics on loopback; 0: on a free port")
+    sinks.add_argument("--otel", action="store_true", help="send traces and metrics to OTEL_EXPORTER_OTLP_ENDPOINT")
     chat.set_defaults(run=run_chat)
+
+    record = commands.add_parser(
+        "record",
+        help="chat, and make a tape of it",
+        usage="streamkit record [-h] FILE [--] [arguments of chat ...]",
+        description="Does what `streamkit chat` does, and records every byte of the answer with its time.",
+        epilog="A tape holds the prompt and the answer, and no key. See also: replay, inspect, cast.",
+        allow_abbrev=False,
+    )
+    record.add_argument("file", metavar="FILE", help="the tape; as chat's --record")
+    record.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="see `streamkit chat --help`")
+    record.set_defaults(run=run_record, parse=parser.parse_args)
+
+    replay = commands.add_parser(
+        "replay",
+        help="play a tape, to the terminal or as a server",
+        description="Prints the answer of a tape as it came; with --serve, is a server that answers every request with "
+        "it, at the same pace and with the same boundaries between reads.",
+        allow_abbrev=False,
+    )
+    replay.add_argument("tape", metavar="TAPE", help="a file that record has made")
+    replay.add_argument(
+        "--speed", type=_speed, default=1.0, metavar="X", help="2 is twice as fast, 0 at once (default: 1)"
+    )
+    replay.add_argument("--serve", action="store_true", help="print a base URL, and answer requests there until ^C")
+    replay.add_argument("--port", type=_port, metavar="N", help="with --serve: the port, instead of a free one")
+    replay.set_defaults(run=run_replay)
+
+    inspect = commands.add_parser(
+        "inspect",
+        help="show what a tape holds, and what came when",
+        description="Shows what a tape holds: how it ended, usage, quirks, gaps, and what came when.",
+        allow_abbrev=False,
+    )
+    inspect.add_argument("tape", metavar="TAPE", help="a file that record has made")
+    inspect.add_argument("--json", action="store_true", help="the figures as a JSON object")
+    inspect.add_argument(
+        "--svg", metavar="FILE", help="also draw the timeline into a new file; `-`: only that, as output"
+    )
+    inspect.set_defaults(run=run_inspect)
+
+    cast = commands.add_parser(
+        "cast",
+        help="turn a tape into an asciicast, for terminal players",
+        description="Writes an asciicast (v2) of a terminal that shows the answer of a tape as it came.",
+        allow_abbrev=False,
+    )
+    cast.add_argument("tape", metavar="TAPE", help="a file that record has made")
+    cast.add_argument("out", metavar="OUT", help="a new file, as in answer.cast; `-`: standard output")
+    cast.add_argument("--width", type=_columns, default=80, metavar="N", help="columns of the terminal (default: 80)")
+    cast.set_defaults(run=run_cast)
     return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, 0 to 65535")
+    return int(text)
+
+
+def _columns(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 6 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of columns, 1 or more")
+    return int(text)
 
 
 def _speed(text: str) -> float:

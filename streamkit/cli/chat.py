@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ..driver import StreamDriver
 from ..errors import StreamError
 from .answer import print_answer
 from .console import UsageError
+from .record import recording
+from .sinks import sinks_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from ..stream import CompletionStream
     from .console import Console
 
 __all__ = ["run_chat"]
@@ -28,8 +31,9 @@ def run_chat(options: Namespace, console: Console) -> None:
     """Ask what is to be asked and print the answers; in a conversation a failed one does not end it.
 
     Raises:
-        UsageError: no server, no prompt, or a setting that makes no sense.
+        UsageError: no server, no prompt, a setting that makes no sense, or a sink that cannot be.
         StreamError: how the stream of a single prompt failed.
+        TapeError: the recording that was asked for cannot be made, or is not whole.
     """
     if not (options.base_url or os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY")):
         raise UsageError(
@@ -45,12 +49,18 @@ def run_chat(options: Namespace, console: Console) -> None:
         driver = StreamDriver(options.base_url, model=model)
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from None
-    with asyncio.Runner() as runner:  # one loop for all turns, so that they share a connection
+    with ExitStack() as stack, asyncio.Runner() as runner:  # one loop for all turns, so that they share a connection
+        sinks: list[Callable[[CompletionStream], object]] = []
         try:
+            if options.record is not None:
+                answers = None if is_conversation else 1
+                sinks.append(stack.enter_context(recording(options.record, console, answers=answers)))
+            sinks += stack.enter_context(sinks_of(options, console))
             for prompt in prompts:
                 asked = {"role": "user", "content": _checked(prompt)}
                 try:
-                    text = runner.run(_ask(driver, [*messages, asked], settings, console, verbose=options.verbose))
+                    answer = _ask(driver, [*messages, asked], settings, console, sinks, verbose=options.verbose)
+                    text = runner.run(answer)
                 except StreamError as error:
                     if model is None and error.status in {400, 404, 422}:
                         error.message += "; no model was named: set OPENAI_MODEL, or --model"
@@ -64,13 +74,20 @@ def run_chat(options: Namespace, console: Console) -> None:
 
 
 async def _ask(
-    driver: StreamDriver, messages: list[dict[str, str]], settings: dict[str, Any], console: Console, *, verbose: bool
+    driver: StreamDriver,
+    messages: list[dict[str, str]],
+    settings: dict[str, Any],
+    console: Console,
+    sinks: Sequence[Callable[[CompletionStream], object]],
+    *,
+    verbose: bool,
 ) -> str:
     """Print one answer and its figures; returns its text."""
     try:
         stream = driver.stream(messages, **settings)
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from None
+    stream.attach(*sinks)
     if verbose:
         stream.on("*", console.event)
     completion, figures = await print_answer(stream, console)

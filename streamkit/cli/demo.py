@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..driver import StreamDriver
 from ..tape import demo_tape, load_tape
-from ..testing import replay_server
-from .answer import print_answer
+from .replay import play_tape
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -29,19 +26,5 @@ def run_demo(options: Namespace, console: Console) -> None:
     tape = demo_tape() if options.tape is None else load_tape(options.tape)
     if tape.torn:
         console.note(f"{options.tape} ends inside a line: playing what is whole")
-    body = tape.request.get("body")
-    request: Any = body if isinstance(body, dict) and body.get("messages") else "What is on this tape?"
-    # Loopback is behind no proxy, whatever the environment says of the rest of the world.
-    os.environ["no_proxy"] = "127.0.0.1"
-
-    async def play() -> str:
-        async with (
-            replay_server(tape, options.speed) as server,
-            # The key in the environment is for another server; and a tape fails again as it failed.
-            StreamDriver(server.base_url, api_key="", retries=0) as driver,
-        ):
-            _, figures = await print_answer(driver.stream(request), console)
-            return figures
-
-    figures = asyncio.run(play())
+    figures = asyncio.run(play_tape(tape, options.speed, console))
     console.text(f"\n{figures}\n")

@@ -15,7 +15,7 @@ from ..errors import ConnectionFailed, ConnectionLost, ProtocolError, StatusErro
 from ..model import Connected, StreamWarning
 from ..tape.redaction import is_secret_name
 from ..version import __version__
-from ..wire.failure import status_error
+from ..wire.failure import printable, status_error
 from ..wire.request import encode_request
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ __all__ = ["HTTPSource", "proxy_from_environment", "trace_reuse"]
 
 _ERROR_BODY_BYTES = 64 * 2**10
 _REDIRECTS = 5
+
+_HARMLESS_HEADERS = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
 
 # The placeholder keys of local servers ("none", "EMPTY") are words that messages need.
 _SECRET_CHARS = 8
@@ -62,7 +64,8 @@ class HTTPSource:
             **({"authorization": f"Bearer {api_key}"} if api_key else {}),
             **headers,
         }
-        secrets = {name: value.removeprefix("Bearer ") for name, value in self._headers.items()} | dict(url.query)
+        # "Bearer sk-…", "Token …", "Basic …": the scheme is no secret, what follows is.
+        secrets = {name: value.rpartition(" ")[2] for name, value in self._headers.items()} | dict(url.query)
         self._secrets = [
             value for name, value in secrets.items() if is_secret_name(name) and len(value) >= _SECRET_CHARS
         ]
@@ -108,9 +111,9 @@ class HTTPSource:
             RuntimeError,
         ) as error:  # RuntimeError: "Connection closed."
             failure = self._read_error(error)
-            failure.__cause__ = error
+            failure.__cause__ = _without_request(error)
             if not (unread := _unread(response)):
-                raise failure from error
+                raise failure from failure.__cause__
             self._failure = failure
             return unread
 
@@ -142,13 +145,14 @@ class HTTPSource:
     async def _answer(self) -> Connected:
         response = await self._send_following_redirects()
         headers = {name.lower(): value for name, value in response.headers.items()}
-        request_id = self._request_id = headers.get("x-request-id") or headers.get("request-id")
+        request_id = headers.get("x-request-id") or headers.get("request-id")
+        request_id = self._request_id = printable(self.redact(request_id)) if request_id else None
         if 200 <= response.status < 300:
             self._response, self._failure = response, None
             return Connected(response.status, headers, request_id)
         body = await _error_body(response)
         if 300 <= response.status < 400:
-            where = self.redact(headers.get("location", "nowhere"))
+            where = printable(self.redact(headers.get("location", "nowhere")))
             raise StatusError(
                 f"{response.status}: the server redirects to {where}: use that as base_url",
                 status=response.status,
@@ -168,7 +172,8 @@ class HTTPSource:
             response.release()
             target = self._redirect_target(url, location)
             if target.origin() != url.origin():
-                headers = {name: value for name, value in headers.items() if not is_secret_name(name)}
+                # Any header may carry a key: another host gets only what says how to answer.
+                headers = {name: value for name, value in headers.items() if name in _HARMLESS_HEADERS}
             url = target
         raise ProtocolError(f"more than {_REDIRECTS} redirects, the last to {url.host}")
 
@@ -210,8 +215,8 @@ class HTTPSource:
                     raise
                 return await post()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise self._connect_error(error, url) from error
-        except (ValueError, RuntimeError) as error:
+            raise self._connect_error(error, url) from _without_request(error)
+        except (ValueError, TypeError, RuntimeError) as error:
             # What aiohttp says of settings that contradict each other (a borrowed session's auth and our key, a proxy's URL)
             # and of a session that is closed.
             raise ConnectionFailed(f"the request cannot be sent: {self.redact(_reason(error))}") from error
@@ -282,6 +287,14 @@ def trace_reuse() -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
     trace.on_connection_reuseconn.append(reused)
     return trace
+
+
+def _without_request(error: Exception) -> Exception:
+    """aiohttp's error without the request that it remembers, whose headers hold the key and show in its repr."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        error.request_info = error.history = error.headers = None  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]  # that is the point
+        error.args = (error.status, error.message)
+    return error
 
 
 def _unread(response: aiohttp.ClientResponse) -> bytes:

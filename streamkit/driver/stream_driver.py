@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -17,14 +20,15 @@ from ..wire.request import Prompt, chat_request, encode_request
 from .http import HTTPSource, proxy_from_environment, trace_reuse
 
 if TYPE_CHECKING:
-    import ssl as ssl_module
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
     from pyee import EventEmitter
 
 __all__ = ["StreamDriver"]
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
@@ -68,7 +72,7 @@ class StreamDriver:
         *,
         model: str | None = None,
         session: aiohttp.ClientSession | None = None,
-        ssl: ssl_module.SSLContext | bool | None = None,
+        ssl: SSLContext | bool | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: Timeout | None = None,
         retries: int | RetryPolicy = 2,
@@ -90,6 +94,14 @@ class StreamDriver:
             listener_errors=listener_errors,
             drain_timeout=drain_timeout,
         )
+        if not isinstance(session, aiohttp.ClientSession | None):
+            raise TypeError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
+        if not isinstance(ssl, SSLContext | bool | None):
+            raise TypeError(f"ssl must be an SSLContext, or False, not {type(ssl).__name__}")
+        if not isinstance(model, str | None):
+            raise TypeError(f"model must be a text, not {type(model).__name__}")
+        if not isinstance(sinks, Iterable):
+            raise TypeError(f"sinks must be a list of functions of a stream, not {type(sinks).__name__}")
         self._session = session
         self._owns_session = session is None
         self._ssl = ssl
@@ -149,19 +161,28 @@ class StreamDriver:
         return stream.attach(*self._sinks)
 
     async def close(self) -> None:
-        """Abort what runs, wait for its `end`, close what is owned. Closing again does nothing."""
-        self._closed = True
+        """Abort what runs, wait for its `end`, close what is owned. Closing again does nothing.
+
+        Raises RuntimeError on another event loop than that of its streams, and inside a listener of one of them.
+        """
+        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+            raise RuntimeError("this StreamDriver belongs to another event loop: close it there")
         running = list(self._streams)
         for stream in running:
-            stream.abort("the driver was closed")
-        for stream in running:
-            await stream.finished()
-        for task in list(self._lingering):
-            task.cancel()
-        if self._lingering:
-            await asyncio.wait(self._lingering)
-        if self._owns_session and self._session is not None:
-            await self._session.close()
+            stream.refuse_inside_listener("close its driver")
+        self._closed = True
+        try:
+            for stream in running:
+                stream.abort("the driver was closed")
+            for stream in running:
+                await stream.finished()
+        finally:
+            for task in list(self._lingering):
+                task.cancel()
+            if self._lingering:
+                await asyncio.wait(self._lingering)
+            if self._owns_session and self._session is not None:
+                await self._session.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -269,11 +290,15 @@ def _api_key(value: str | None) -> str | None:
 
 
 def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    if not isinstance(headers, Mapping | None):
+        raise TypeError(f"headers must map texts to texts, not be a {type(headers).__name__}")
     checked = {}
     for name, value in (headers or {}).items():
         if not all(isinstance(part, str) for part in (name, value)):
             raise TypeError(f"headers must map texts to texts; {name!r} does not")
-        if any(character in name + value for character in "\r\n\0"):
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"{name!r} is no name for a header (RFC 9110 5.6.2)")
+        if any(character in value for character in "\r\n\0"):
             raise ValueError(f"header {name!r} holds a line break")
         checked[name.lower()] = value
     return checked

@@ -26,6 +26,12 @@ def _equal(self: msgspec.Struct, other: object) -> Any:  # noqa: ANN401 - a bool
     return all(getattr(self, name) == getattr(other, name) for name in public.__struct_fields__)
 
 
+def _repr(self: msgspec.Struct) -> str:
+    public = _public(self)
+    values = ((name, getattr(self, name)) for name in public.__struct_fields__)
+    return f"{public.__name__}({', '.join(f'{name}={value!r}' for name, value in values if value is not None)})"
+
+
 def _hash(self: msgspec.Struct) -> int:
     return hash(tuple(getattr(self, name) for name in _public(self).__struct_fields__))
 
@@ -35,6 +41,7 @@ class FunctionFragment(msgspec.Struct, frozen=True, gc=False, eq=False):
 
     __eq__ = _equal
     __hash__ = _hash
+    __repr__ = _repr
 
     name: str | None = None
     arguments: str | None = None
@@ -45,6 +52,7 @@ class ToolCallFragment(msgspec.Struct, frozen=True, gc=False, eq=False):
 
     __eq__ = _equal
     __hash__ = _hash
+    __repr__ = _repr
 
     index: int | None = None
     id: str | None = None
@@ -62,6 +70,7 @@ class Delta(msgspec.Struct, frozen=True, gc=False, eq=False):
 
     __eq__ = _equal
     __hash__ = _hash
+    __repr__ = _repr
 
     role: str | None = None
     content: str | None = None
@@ -87,6 +96,7 @@ class ChunkChoice(msgspec.Struct, frozen=True, gc=False, eq=False):
 
     __eq__ = _equal
     __hash__ = _hash
+    __repr__ = _repr
 
     index: int = 0
     delta: Delta | None = None

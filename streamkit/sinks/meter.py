@@ -9,9 +9,9 @@ from weakref import WeakKeyDictionary
 from .figures import StreamStats, Tally
 
 if TYPE_CHECKING:
+    from ..errors import StreamError
     from ..model import Chunk, Completion, Read, Retry, Stall, StreamStart, StreamWarning
     from ..stream import CompletionStream
-    from ..errors import StreamError
 
 __all__ = ["Meter", "meter_of"]
 
@@ -51,7 +51,8 @@ class Meter:
             return self._final
         return self._tally.stats(completion, None if self._error is None else type(self._error).__name__)
 
-    def _listen(self, stream: CompletionStream) -> None:
+    def listen(self, stream: CompletionStream) -> None:
+        """Begin to measure; `meter_of` calls it."""
         tally, tail = self._tally, b""
 
         def start(start: StreamStart) -> None:
@@ -125,5 +126,5 @@ def meter_of(stream: CompletionStream) -> Meter:
     meter = _METERS.get(stream)
     if meter is None:
         meter = _METERS[stream] = Meter()
-        meter._listen(stream)
+        meter.listen(stream)
     return meter

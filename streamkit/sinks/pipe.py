@@ -39,7 +39,7 @@ def pipe(emitter: EventEmitter, *, prefix: str = "") -> Callable[[CompletionStre
     ...     async with replay_server(demo_tape(), speed=0) as server, StreamDriver(server.base_url) as driver:
     ...         await driver.stream("Write a poem", model="m").attach(pipe(bus, prefix="chat:"))
     >>> asyncio.run(main())
-    21 prompt + 123 completion = 144 tokens
+    17 prompt + 127 completion = 144 tokens
     """
     for method in ("emit", "listeners"):
         if not callable(getattr(emitter, method, None)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["CompletionStream"]
 
 log = logging.getLogger("streamkit.stream")
+
+_MISSING: Any = object()
+"""No listener was given: `on` decorates. Not None, which is what a forgotten pair of parentheses makes of a listener."""
 
 
 class CompletionStream:
@@ -92,7 +96,7 @@ class CompletionStream:
         def on(
             self,
             event: str,
-            listener: Callable[[Any], object] | None = None,
+            listener: Callable[[Any], object] = _MISSING,
             /,
             *,
             replay: bool = False,
@@ -114,7 +118,7 @@ class CompletionStream:
         def once(
             self,
             event: str,
-            listener: Callable[[Any], object] | None = None,
+            listener: Callable[[Any], object] = _MISSING,
             /,
             *,
             replay: bool = False,
@@ -126,7 +130,7 @@ class CompletionStream:
         def prepend_listener(
             self,
             event: str,
-            listener: Callable[[Any], object] | None = None,
+            listener: Callable[[Any], object] = _MISSING,
             /,
             *,
             replay: bool = False,
@@ -173,9 +177,12 @@ class CompletionStream:
                 raise TypeError(f"a sink must be a function of a stream, not {type(sink).__name__}")
             scope = self._subs.begin_scope()
             try:
-                sink(self)
+                result = sink(self)
             finally:
                 self._subs.end_scope(scope)
+            if inspect.iscoroutine(result):
+                result.close()
+                raise TypeError("a sink must be a plain function of a stream; the listeners that it adds may be async")
         return self
 
     # --- running ----------------------------------------------------------------------------------------------------
@@ -219,7 +226,7 @@ class CompletionStream:
             return
         if not self._finished.is_set():
             self.abort("the stream was left")
-            self._refuse_inside_listener()
+            self.refuse_inside_listener()
             self._noticed = True
             await self._finished.wait()
 
@@ -248,7 +255,7 @@ class CompletionStream:
 
     async def finished(self) -> None:
         """Wait until `end` has been delivered, whatever the ending was; starts nothing."""
-        self._refuse_inside_listener()
+        self.refuse_inside_listener()
         await self._finished.wait()
 
     def when_finished(self, callback: Callable[[CompletionStream], object]) -> None:
@@ -292,14 +299,14 @@ class CompletionStream:
     def _subscribe(
         self,
         event: str,
-        listener: Callable[[Any], object] | None,
+        listener: Callable[[Any], object],
         *,
         replay: bool,
         overflow: Overflow,
         once: bool = False,
         prepend: bool = False,
     ) -> Any:  # noqa: ANN401 - typed by Subscribe
-        if listener is None:
+        if listener is _MISSING:
             self._subs.check_event(event)
 
             def decorate(listener: Callable[[Any], object]) -> Callable[[Any], object]:
@@ -322,7 +329,7 @@ class CompletionStream:
             pass  # the loop is closed, and the stream over with it
 
     async def _result(self) -> Completion:
-        self._refuse_inside_listener()
+        self.refuse_inside_listener()
         await self._until_finished()
         self._raise_ending()
         failure = self._subs.first_failure
@@ -356,34 +363,36 @@ class CompletionStream:
         self._noticed = True
         for event in ("error", "abort"):
             if (ending := self._pump.sticky.get(event)) is not None:
-                raise ending
+                raise ending.with_traceback(None)  # it would grow with every waiter
+        if self._finished.is_set() and "end" not in self._pump.sticky:
+            ended = StreamAborted("a listener ended the program")
+            ended.completion = self.completion
+            raise ended
 
     def _check_loop(self) -> None:
         if self._loop is not None and self._loop is not asyncio.get_running_loop():
             raise RuntimeError("this stream runs on another event loop: await it there, or subscribe with on()")
 
-    def _refuse_inside_listener(self) -> None:
-        """A listener that waited for the end of its own stream would wait for itself."""
+    def refuse_inside_listener(self, what: str = "await its own stream") -> None:
+        """Raise RuntimeError inside an async listener of this stream: it would wait for itself."""
         try:
             task = asyncio.current_task()
         except RuntimeError:
             return
         if task is not None and any(box.task is task for box in self._subs.post.mailboxes):
-            raise RuntimeError(
-                "a listener cannot await its own stream: the stream waits for its listeners before it ends"
-            )
+            raise RuntimeError(f"a listener cannot {what}: the stream waits for its listeners before it ends")
 
     async def _wait_for(self, event: str) -> Any:  # noqa: ANN401 - typed by WaitFor
         self._subs.check_event(event)
         if event in {*ENDINGS, "end", "text_done"}:
-            self._refuse_inside_listener()
+            self.refuse_inside_listener()
         self._check_loop()
-        if event in self._pump.sticky and event != "usage":
-            self._noticed = True
+        if event in self._pump.sticky:
+            self._noticed |= event in {*ENDINGS, "end"}
             return self._pump.sticky[event]
         starter = self._task is None
         self.start()
-        feed: EventFeed[Any] = EventFeed(self._subs.post, MAILBOX_EVENTS)
+        feed: EventFeed[Any] = EventFeed(self._subs.post, MAILBOX_EVENTS, event)
         self._subs.add_feed(event, feed)
         try:
             while not feed.queue and not self._finished.is_set():
@@ -409,11 +418,11 @@ class CompletionStream:
         return self._iterate(event, maxsize, abort_when_left=False)
 
     def _iterate(self, event: str, maxsize: int, *, abort_when_left: bool) -> EventIterator[Any]:
-        self._refuse_inside_listener()
+        self.refuse_inside_listener()
         self._check_loop()
         starter = self._task is None
         self.start()
-        feed: EventFeed[Any] = EventFeed(self._subs.post, maxsize)
+        feed: EventFeed[Any] = EventFeed(self._subs.post, maxsize, event)
         self._subs.add_feed(event, feed)
         if self._finished.is_set():
             feed.close()

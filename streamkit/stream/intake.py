@@ -13,7 +13,7 @@ from ..model import Event, Heartbeat, StreamWarning
 from ..sse import EventTooLarge, ServerSentEvent, SSEDecoder
 from ..wire.body import completion_in_body, is_feed_text
 from ..wire.chat import FAST_REFUSALS, ChatDecoder, MalformedChunk, excerpt_of
-from ..wire.failure import error_in_event, server_error
+from ..wire.failure import error_in_event, printable, server_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +26,9 @@ __all__ = ["SLICE_SECONDS", "Intake"]
 
 SLICE_SECONDS: Final = 0.01
 """How long `step` works before it lets the pump look around."""
+
+_MOST_HELD: Final = 1000
+"""How many chunks without content are held back for the first one with content."""
 
 _NO_PAYLOADS: Final[Iterator[Any]] = iter(())
 
@@ -46,6 +49,7 @@ class Intake:
         self.progress = False
         """The latest read brought content."""
         self.read_at = 0.0
+        self._until = float("inf")
         self.request_id: str | None = None
         self.start_anew()
 
@@ -61,6 +65,10 @@ class Intake:
         self._held: list[Chunk] = []
         self._malformed = 0
         self._fatal: StreamError | None = None
+
+    def begin_slice(self) -> None:
+        """Others have had their turn: `step` may work for a while."""
+        self._until = time.perf_counter() + SLICE_SECONDS
 
     # --- a read -----------------------------------------------------------------------------------------------------
 
@@ -78,8 +86,7 @@ class Intake:
         The hot loop of the whole library: what is done here is paid for by every chunk.
         """
         post, publisher, add = self._subs.post, self._subs.wanted.get, self.accumulator.add
-        fast, clock = self._chat.fast, time.perf_counter
-        until = clock() + SLICE_SECONDS
+        fast, clock, until = self._chat.fast, time.perf_counter, self._until
         chunk: Chunk | None
         for payload in self._payloads:
             if isinstance(payload, bytes):
@@ -99,7 +106,7 @@ class Intake:
             if chunk is None:
                 if self.done:
                     return False
-            elif self.holding and not says_something(chunk):
+            elif self.holding and len(self._held) < _MOST_HELD and not says_something(chunk):
                 self._held.append(chunk)
             else:
                 if self.holding:
@@ -109,12 +116,13 @@ class Intake:
                     self.progress = True
                 if (publish := publisher("chunk")) is not None:
                     publish(chunk)
+                if (star := publisher("*")) is not None:
+                    star(Event("chunk", chunk, self.read_at))
                 for name, value in derived:
                     if (publish := publisher(name)) is not None:
                         publish(value)
-                if (publish := publisher("*")) is not None:
-                    for name, value in (("chunk", chunk), *derived):
-                        publish(Event(name, value, self.read_at))
+                    if star is not None:
+                        star(Event(name, value, self.read_at))
             if post.attention or clock() > until:
                 return True
         return False
@@ -223,7 +231,7 @@ class Intake:
                 self.raise_fatal()
 
     def _no_feed(self, body: bytes, content_type: str) -> ProtocolError:
-        kind = f"content type {content_type}" if content_type else "no content type"
+        kind = f"content type {printable(self._redact(content_type))}" if content_type else "no content type"
         text = excerpt_of(body, self._redact)
         return ProtocolError(f"the answer is no event stream ({kind}): {text!r}", request_id=self.request_id)
 
@@ -259,6 +267,8 @@ class Intake:
         if self.holding:
             self.release_held()
         derived = self.accumulator.add(chunk)
+        if derived is not NOTHING:
+            self.progress = True
         self.publish("chunk", chunk)
         for name, value in derived:
             self.publish(name, value)

@@ -77,10 +77,13 @@ class EventIterator(Generic[_T]):
 
     async def _or_cancel(self, waiting: Awaitable[None]) -> None:
         """Wait; if that is cancelled, and this iteration started the stream, the stream ends first."""
+        self._feed.paused = False
         try:
             await waiting
         except asyncio.CancelledError:
-            if self._cancelled is not None and self._open:
-                self._open = False
+            # The traceback may keep this iterator alive; the pump must not wait for it until it is used again.
+            self._feed.paused = True
+            self._feed.moved()
+            if self._cancelled is not None:
                 await self._cancelled()
             raise

@@ -28,6 +28,9 @@ __all__ = ["Pump"]
 
 _HEAD_BYTES = 1024
 
+_WHOLE_BODY_BYTES = 8 * 2**20
+"""A whole answer is parsed in one go: larger, it would block the loop."""
+
 log = logging.getLogger("streamkit.stream")
 
 
@@ -171,6 +174,9 @@ class Pump:
             # Not ours: the loop is being shut down, or somebody is in a hurry.
             self.stop, self._hurry = "cancel", True
             ending, payload = self._stopped()
+        except (KeyboardInterrupt, SystemExit):
+            self._source.close(whole=False)  # a listener ends the program: nobody hears more
+            raise
         except Exception as bug:
             log.exception("streamkit failed; please report this")
             ending, payload = "error", StreamError(f"streamkit failed: {type(bug).__name__}: {bug}; please report this")
@@ -208,6 +214,7 @@ class Pump:
         dog.woke()
         intake.request_id = connected.request_id
         self._timings["connect"] = self._now() - self._started_at
+        self._snapshot = None
         self._reader = EagerReader(self._source)
         for warning in warnings:
             intake.warn(warning)
@@ -228,14 +235,16 @@ class Pump:
         self._head = b""
         while (kind := kind_of_body(self._head)) is None:
             data = await self._read()
-            if not data:
+            if not data or len(self._head) > _HEAD_BYTES:
                 return BodyKind.FEED  # nothing, or nothing but white space: an empty feed
-            self._head += data
+            # Empty lines at the beginning mean nothing to anyone, and there may be megabytes of them.
+            self._head = (self._head + data).lstrip(b"\r\n")
         return kind
 
     async def _read_feed(self, content_type: str) -> EndedBy:
         intake, post = self._intake, self._subs.post
         data = self._head
+        intake.begin_slice()
         while True:
             intake.load(data)
             while intake.step():
@@ -252,16 +261,25 @@ class Pump:
                 break
             if not intake.accumulator.chunks and len(self._head) < _HEAD_BYTES:
                 self._head += data  # it may yet turn out to be no feed
-        return intake.finish(self._head[:_HEAD_BYTES], content_type)
+        intake.progress = False
+        try:
+            return intake.finish(self._head[:_HEAD_BYTES], content_type)
+        finally:
+            if intake.progress:
+                self._progressed()
 
     async def _read_whole_body(self, content_type: str) -> EndedBy:
         parts, size, limit = [self._head], len(self._head), self._settings.max_event_bytes
+        if limit is not None:
+            limit = min(limit, _WHOLE_BODY_BYTES)
         while data := await self._read():
             parts.append(data)
             size += len(data)
             if limit is not None and size > limit:
-                raise ProtocolError(f"the answer is no event stream, and larger than max_event_bytes={limit}")
-        return self._intake.finish_whole(b"".join(parts), content_type)
+                raise ProtocolError(f"the answer is no event stream, and larger than {limit} bytes")
+        ending = self._intake.finish_whole(b"".join(parts), content_type)
+        self._progressed()
+        return ending
 
     def _progressed(self) -> None:
         """Content came with the latest read."""
@@ -271,6 +289,7 @@ class Pump:
             if accumulator.text("text"):
                 timings["first_text"] = at
         timings["last_chunk"] = at
+        self._snapshot = None
         self._dog.content()
         self._dog.enter("after_finish" if accumulator.finished else "idle")
 
@@ -303,7 +322,7 @@ class Pump:
         # _wait, without the cost of one more coroutine for every read.
         self._waiting = True
         try:
-            return await reader.read()
+            data = await reader.read()
         except asyncio.CancelledError:
             if not self._is_ours():
                 raise
@@ -312,6 +331,9 @@ class Pump:
             self.stop = None
             self._intake.warn(StreamWarning("silent_after_finish", "no [DONE] came after every choice had finished"))
             return b""
+        else:
+            self._intake.begin_slice()  # aiohttp holds no more than it gives, so that this was a wait
+            return data
         finally:
             self._waiting = False
             dog.woke()
@@ -328,13 +350,14 @@ class Pump:
             )
         post.dropped.clear()
         if post.full and self._reader is not None and self.stop is None:
-            await self._wait(self._reader.beside(post.room()))
+            await self._wait(self._reader.beside(post.room(self._settings.drain_timeout)))
         if self.stop is not None:
             raise _Interrupted
 
     async def _breathe(self) -> None:
         assert self._reader is not None
         await self._wait(self._reader.breathe())
+        self._intake.begin_slice()
 
     async def _wait(self, waiting: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whatever is waited for
         """Wait for something that an abort, a limit or a cancellation may end."""
@@ -392,12 +415,14 @@ class Pump:
             with suppress(asyncio.CancelledError):
                 await subs.post.abandon()
         subs.close()
+        self._watchdog = self._reader = None
         self._gone = True
         self.tell_late()
 
     def _settle(self) -> None:
         """No more can come: the calls and the text are whole."""
         self._tool_calls, split = self._intake.accumulator.finish_tool_calls()
+        self._snapshot = None  # calls without an id have one now
         if split:
             self._intake.warn(
                 StreamWarning("tool_call_split", "one index held several calls: each became one of its own")

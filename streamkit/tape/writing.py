@@ -62,7 +62,8 @@ class TapeWriter:
         self._redactor = Redactor(secrets)
         self._held: list[tuple[float, bytes]] = []
         self._now = 0.0
-        self._room: float = math.inf
+        self._size = 0
+        self._max_bytes: float = math.inf
         self._expects: Literal["headers", "reads", "nothing"] = "headers"
         created = created or dt.datetime.now(dt.UTC)
         header = {
@@ -73,7 +74,7 @@ class TapeWriter:
         }
         self._append(json.dumps(header))
         if max_bytes is not None:
-            self._room = max_bytes + self._room_used
+            self._max_bytes = max_bytes
 
     @classmethod
     def open(
@@ -83,6 +84,7 @@ class TapeWriter:
         request: Mapping[str, object] | None = None,
         secrets: Iterable[str] = (),
         created: dt.datetime | None = None,
+        max_bytes: int | None = None,
         overwrite: bool = False,
     ) -> Self:
         """Make a tape file that only its owner may read (mode 0600), and write its header.
@@ -107,7 +109,7 @@ class TapeWriter:
                 Path(name).chmod(0o600)
                 file.truncate(0)
             # A raw file: whatever write() took has left the process.
-            writer = cls(file, request=request, secrets=secrets, created=created, name=name)
+            writer = cls(file, request=request, secrets=secrets, created=created, max_bytes=max_bytes, name=name)
         except BaseException:
             file.close()
             raise
@@ -181,19 +183,26 @@ class TapeWriter:
             start = end
 
     def _append(self, line: str) -> None:
-        rest = memoryview(line.encode("utf-8") + b"\n")
+        data = line.encode("utf-8") + b"\n"
+        self._size += len(data)
+        if self._size > self._max_bytes:
+            raise self._give_up(f"it would be larger than max_bytes={self._max_bytes}")
+        rest = memoryview(data)
         try:
             while rest:  # a raw file may take a part of it
                 rest = rest[self._file.write(rest) :]
             self._file.flush()
         except OSError as error:
-            # Half a line may be there; whatever came after it would be read as a part of it.
-            self._expects = "nothing"
-            self._held.clear()
-            self.close()
-            raise TapeError(
-                f"cannot go on writing {self._name}: {error.strerror}; the tape ends {self._now:g} s after the request"
-            ) from error
+            raise self._give_up(error.strerror) from error
+
+    def _give_up(self, reason: str | None) -> TapeError:
+        # Half a line may be there; whatever came after it would be read as a part of it.
+        self._expects = "nothing"
+        self._held.clear()
+        self.close()
+        return TapeError(
+            f"cannot go on writing {self._name}: {reason}; the tape ends {self._now:g} s after the request"
+        )
 
 
 _encode_text: Final = json.JSONEncoder(ensure_ascii=False).encode

@@ -60,6 +60,7 @@ def replay_server(
     fault: Fault | None = None,
     *,
     split: int | None = None,
+    port: int = 0,
 ) -> ScriptedServer:
     """A server that plays the tape to every POST, with its read boundaries, its pace and its end.
 
@@ -71,6 +72,7 @@ def replay_server(
         speed: 1 as recorded, 2 twice as fast, 0 at once.
         fault: what goes wrong instead of the recorded end.
         split: instead of the recorded boundaries, so many bytes a write.
+        port: to listen on; 0: a free one.
 
     Returns:
         An async context manager that gives the server: `.base_url`, `.requests`.
@@ -89,7 +91,7 @@ def replay_server(
     True
     """
     loaded = tape if isinstance(tape, Tape) else load_tape(tape)
-    return ScriptedServer(tape_script(loaded, speed, fault, split=split))
+    return ScriptedServer(tape_script(loaded, speed, fault, split=split), port=port)
 
 
 def tape_script(

@@ -45,7 +45,7 @@ def completion_server(*scripts: Script) -> ScriptedServer:
 
 
 class ScriptedServer:
-    """What `completion_server` and `replay_server` give; listens while it is entered, on a free port of 127.0.0.1.
+    """What `completion_server` and `replay_server` give; listens on 127.0.0.1 while it is entered, by default on a free port.
 
     Leaving it closes every connection and leaves no task and no socket behind.
 
@@ -53,11 +53,12 @@ class ScriptedServer:
         requests: what was received, in order, whatever the method.
     """
 
-    def __init__(self, *scripts: Script) -> None:
+    def __init__(self, *scripts: Script, port: int = 0) -> None:
         if not scripts:
             raise ValueError("a server needs a script: what to say to a request")
         self._scripts = [check_script(script) for script in scripts]
         self._posts = 0
+        self._port = port
         self._listener: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         self.requests: list[ReceivedRequest] = []
@@ -80,7 +81,7 @@ class ScriptedServer:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(lambda: _Connection(self, self._connections), "127.0.0.1", 0)
+        self._listener = await loop.create_server(lambda: _Connection(self, self._connections), "127.0.0.1", self._port)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

@@ -23,12 +23,14 @@ __all__ = [
     "error_in_event",
     "error_in_object",
     "is_retryable_status",
+    "printable",
     "retry_after",
     "server_error",
     "status_error",
 ]
 
 _MESSAGE_CHARS = 500
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
 # What the person at the keyboard can do about it.
 _ADVICE = {
@@ -245,7 +247,16 @@ def _status(error: dict[str, Any]) -> int | None:
     return None
 
 
+def printable(text: str) -> str:
+    r"""The text as a log or a terminal can bear it: no half surrogate pairs, no control characters but white space.
+
+    >>> printable("a\x1b[2Jb\n\ud83d")
+    'a\ufffd[2Jb\n\ufffd'
+    """
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return _CONTROL.sub("\ufffd", whole)
+
+
 def _short(text: str) -> str:
-    # Half of a surrogate pair would crash whoever prints the message.
-    text = " ".join(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").split())
+    text = " ".join(printable(text).split())
     return text if len(text) <= _MESSAGE_CHARS else text[: _MESSAGE_CHARS - 1] + "…"

@@ -49,6 +49,8 @@ def chat_request(
     if model is not None:
         body.setdefault("model", model)
     body.update(request)
+    if not isinstance(extra_body, Mapping | None):
+        raise TypeError(f"extra_body must be a dict, not {type(extra_body).__name__}")
     body.update(extra_body or {})
     if not isinstance(body.get("model", "-"), str):
         raise TypeError(f"model must be a text, not {type(body['model']).__name__}")

@@ -515,7 +515,7 @@ async def test_another_host_never_gets_the_key(host: str) -> None:
     [request] = other.requests
     assert KEY not in str(request.headers)
     assert KEY not in request.path
-    assert request.headers["x-mine"] == "1"
+    assert "x-mine" not in request.headers  # any header may hold a key
     assert request.json["messages"] == [{"role": "user", "content": "hi"}]
 
 

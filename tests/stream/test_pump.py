@@ -518,7 +518,7 @@ async def test_keep_alives_are_no_content():
 
 @driven
 async def test_the_total_limit_interrupts_a_pump_that_waits_for_a_listener():
-    settings = Settings(timeout=Timeout(total=20.0), drain_timeout=3.0)
+    settings = Settings(timeout=Timeout(total=20.0), drain_timeout=30.0)
     stream = stream_of([feed_of(*["x"] * 1500), END], settings=settings)
     began = asyncio.get_running_loop().time()
     never = asyncio.Event()
@@ -530,4 +530,4 @@ async def test_the_total_limit_interrupts_a_pump_that_waits_for_a_listener():
     error = await outcome(stream)
     assert isinstance(error, StreamTimeout)
     assert error.phase == "total"
-    assert asyncio.get_running_loop().time() - began == pytest.approx(23.0)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(50.0)
