@@ -94,8 +94,9 @@ class Post:
     async def room(self, patience: float | None = None) -> None:
         """Wait until every mailbox and every iterator has room.
 
-        When no call has finished for `patience` seconds (None: for ever), those that run in a full mailbox are cancelled and hear no more, as in
-        `idle`: else a listener that never returns would hold the stream for ever. An iterator may take its time; it is named.
+        When no call has finished for `patience` seconds (None: for ever), those that run in a full mailbox are cancelled
+        and hear no more, as in `idle`: else a listener that never returns would hold the stream for ever. An iterator may
+        take its time; it is named.
         """
         while self.full:
             if await self._wait_for_move(patience) or patience is None:

@@ -266,6 +266,12 @@ class Subscriptions:
         self.check_event(event)
         return len(self._table.get(event, ()))
 
+    def has_observer(self, event: str) -> bool:
+        """Whether somebody listens who is no sink: to a log or a meter, a failure is one of many."""
+        if any(subscription.scope is None for subscription in self._table.get(event, ())):
+            return True
+        return any(listener is not self._relays.get(event) for listener in self.emitter.listeners(event))
+
     def names(self) -> list[str]:
         """The events that have listeners, in the order of the event table."""
         return [event for event in self.events if event in self._table]

@@ -77,6 +77,11 @@ class HTTPSource:
         """What the next read raises, now that what had come before it was read."""
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """The keys that were sent, for sinks that must not write them down."""
+        return tuple(self._secrets)
+
+    @property
     def request(self) -> Mapping[str, Any]:
         """The request body, as JSON values."""
         return self._body

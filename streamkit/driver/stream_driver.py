@@ -199,12 +199,7 @@ class StreamDriver:
     def __del__(self) -> None:
         # getattr: the constructor may have raised half-way.
         if getattr(self, "_owns_session", False) and self._session is not None and not self._session.closed:
-            warnings.warn(
-                f"unclosed {self!r}: use `async with`, or `await driver.close()`",
-                ResourceWarning,
-                source=self,
-                stacklevel=2,
-            )
+            warnings.warn(f"unclosed {self!r}: use `async with`, or `await driver.close()`", ResourceWarning, stacklevel=2)
 
     def _started(self, stream: CompletionStream) -> None:
         loop = asyncio.get_running_loop()

@@ -38,10 +38,13 @@ class OTelSink:
     """One client span a stream, `chat {model}`, and the four client metrics. Needs `pip install 'streamkit-asyncio[otel]'`.
 
     Args:
-        tracer_provider, meter_provider, logger_provider: the process's own (global) ones if None.
+        tracer_provider: where spans go; the process's own (global) one if None.
+        meter_provider: where metrics go; likewise.
+        logger_provider: where events go, if the environment asks for any; likewise.
         provider: `gen_ai.provider.name`: whose API it is, as the conventions write it ("openai", "azure.ai.openai",
             "deepseek", …). It names the flavour, so "openai" is right for the many servers that imitate it.
-        server_address, server_port: the server's, which no event says; left out if None.
+        server_address: the host name of the server, which no event says; left out if None.
+        server_port: its port, beside its address.
         attributes: more attributes for every span; not for metrics.
         per_chunk: whether `gen_ai.client.operation.time_per_output_chunk` is recorded, which costs some 10 µs a chunk.
         completion_hook: gets the content of each stream; by default the one that OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK

@@ -7,7 +7,7 @@ import logging
 import os
 import random
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -37,16 +37,12 @@ __all__ = ["TapeSink"]
 
 log = logging.getLogger("streamkit.sinks.tape")
 
-# The placeholder keys of local servers ("none", "EMPTY") are words that a prompt may hold.
-_SHORTEST_KEY: Final = 8
-
-
 class TapeSink:
     """Records every stream that it is given, each on a tape of its own, read by read as the bytes came.
 
     A tape holds the request body (the prompt), the headers of the answer and all of its body; no request headers, and
-    no key: headers and fields that are named like one are redacted, and so are the key in OPENAI_API_KEY and `secrets`
-    wherever they appear (a server may quote the key that it was sent). Of a request that was made again it holds the
+    no key: headers and fields that are named like one are redacted, and so are the keys that the driver sends and
+    `secrets` wherever they appear (a server may quote the key that it was sent). Of a request that was made again it holds the
     last attempt, with times since that attempt; of one that was refused (4xx, 5xx) the status, without the body.
 
     Recording never harms the stream. A tape that cannot be written further (a full disk, `max_bytes`) stays as it is,
@@ -57,8 +53,7 @@ class TapeSink:
             number that is free; or a folder, for `{n:06}.sse.jsonl` in it. A file holds one stream: who records several
             needs one of the latter two. It is made when the stream starts, for its owner only (mode 0600).
         overwrite: replace a file of that name; with `{n}` nothing is ever replaced.
-        secrets: what else must not get onto a tape, above all a key that was given to the driver as an argument. In what
-            was read, only those of 8 bytes or more.
+        secrets: what else must not get onto a tape. In what was read, only those of 8 bytes or more.
         sample: the share of the streams that is recorded, chosen at random: 1.0 all, 0.01 one in a hundred.
         max_bytes: how large a tape may become; None: no limit. The header, with the request, is always written.
 
@@ -104,10 +99,7 @@ class TapeSink:
         if self._sample < 1 and random.random() >= self._sample:  # noqa: S311 - no secret depends on it
             return
         self._files.check()
-        secrets = self._secrets
-        # The key that a driver takes where it is given none.
-        if len(key := os.environ.get("OPENAI_API_KEY", "").strip()) >= _SHORTEST_KEY:
-            secrets = (*secrets, key)
+        secrets = (*self._secrets, *stream.secrets)
         recording = _Recording(self._files, partial(TapeWriter.open, secrets=secrets, max_bytes=self._max_bytes))
         stream.on("start", recording.start)
         stream.on("connect", recording.connect)

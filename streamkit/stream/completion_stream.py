@@ -8,7 +8,7 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StreamAborted
+from ..errors import ProtocolError, ServerError, StatusError, StreamAborted, StreamError
 from ..feed import EventFeed
 from ..mailbox import MAILBOX_EVENTS
 from ..settings import Settings
@@ -70,6 +70,7 @@ class CompletionStream:
         self._subs = Subscriptions(emitter, listener_errors=self._settings.listener_errors, events=events)
         self._pump = Pump(source, self._subs, self._settings)
         self._on_start = started
+        self._secrets: tuple[str, ...] = tuple(getattr(source, "secrets", ()))  # a source need not have any
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
@@ -249,6 +250,11 @@ class CompletionStream:
         return self._pump.read_at
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be written down, for sinks that keep what comes: the keys that the source sends."""
+        return self._secrets
+
+    @property
     def running(self) -> bool:
         """It has started, and `end` has not been delivered yet."""
         return self._task is not None and not self._finished.is_set()
@@ -281,7 +287,7 @@ class CompletionStream:
             return
         error = self._pump.sticky.get("error")
         if error is not None and not (self._noticed or self._pump.heard):
-            log.error("a stream failed, and nobody awaited it or listened: %s: %s", type(error).__name__, error)
+            log.error("a stream failed, and nobody awaited it or listened: %s", _without_server_text(error))
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -315,9 +321,11 @@ class CompletionStream:
 
             return decorate
         late = replay and self._loop is not None
-        self._subs.add(event, listener, once=once, prepend=prepend, overflow=overflow, replay=replay, late=late)
+        subscription = self._subs.add(
+            event, listener, once=once, prepend=prepend, overflow=overflow, replay=replay, late=late
+        )
         if late:
-            self._noticed |= event in {"error", "end"}
+            self._noticed |= event in {"error", "end"} and subscription.scope is None
             self._call_soon(self._pump.tell_late)
         return listener
 
@@ -444,3 +452,11 @@ class CompletionStream:
                 self._raise_ending()
 
         return EventIterator(feed, finish=finish, left=left, cancelled=self._cancel if starter else None)
+
+
+def _without_server_text(error: StreamError) -> str:
+    """What a log may hold of an error: a server may quote the prompt in what it says."""
+    kind = type(error).__name__
+    if isinstance(error, StatusError | ServerError | ProtocolError):
+        return f"{kind}, status {error.status}, request id {error.request_id}; what the server said is in str(error)"
+    return f"{kind}: {error}"

@@ -401,8 +401,7 @@ class Pump:
             self._publish_once("done", self._final)
         else:
             payload.completion = self._final
-            # Also on the emitter itself, where the stream does not see who subscribes.
-            self.heard = not subs.wanted.keys().isdisjoint(("error", "abort", "end", "*"))
+            self.heard = any(map(subs.has_observer, ("error", "abort", "end", "*")))
             self._publish_once("error" if isinstance(payload, StreamError) else "abort", payload)
         await self._drained()
         subs.silent = True

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,10 +25,10 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from streamkit import StreamDriver, StreamError
+from streamkit import StreamDriver, StreamError, demo_tape
 from streamkit.settings import Timeout
 from streamkit.sinks import PrometheusSink
-from streamkit.testing import Hang, Reset, Script, Send, Wait, answer, chunk, completion_server, sse
+from streamkit.testing import Hang, Reset, Script, Send, Wait, answer, chunk, completion_server, replay_server, sse
 
 from ..conftest import REPO, require_or_skip
 
@@ -130,16 +132,12 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def prometheus(target: str, folder: Path) -> AsyncIterator[Prometheus]:
-    """Run Prometheus, which scrapes the target ten times a second."""
+async def prometheus(config: str, folder: Path) -> AsyncIterator[Prometheus]:
+    """Run Prometheus with a configuration."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-    config = {
-        "global": {"scrape_interval": "100ms", "scrape_timeout": "100ms"},
-        "scrape_configs": [{"job_name": "streamkit", "static_configs": [{"targets": [target]}]}],
-    }
-    (folder / "prometheus.yml").write_text(json.dumps(config))  # YAML holds JSON
+    (folder / "prometheus.yml").write_text(config)
     process = await asyncio.create_subprocess_exec(
         binary("prometheus"),
         f"--config.file={folder / 'prometheus.yml'}",
@@ -172,7 +170,11 @@ async def test_every_expression_of_the_dashboard_finds_data_in_a_real_prometheus
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     target = f"127.0.0.1:{runner.addresses[0][1]}"
     try:
-        async with prometheus(target, tmp_path) as server:
+        config = {
+            "global": {"scrape_interval": "100ms", "scrape_timeout": "100ms"},
+            "scrape_configs": [{"job_name": "streamkit", "static_configs": [{"targets": [target]}]}],
+        }
+        async with prometheus(json.dumps(config), tmp_path) as server:  # YAML holds JSON
             await all_kinds_of_streams(sink)
             await server.until('streamkit_streams_total{ended_by="abort", model="other"} == 1')
             await all_kinds_of_streams(sink)
@@ -193,6 +195,41 @@ async def test_every_expression_of_the_dashboard_finds_data_in_a_real_prometheus
             assert 0 < median < 0.5
     finally:
         await runner.cleanup()
+
+
+async def test_guide_leads_from_a_checkout_to_a_working_scrape(tmp_path: Path) -> None:
+    """Its program, its configuration and its query, as they stand in the page but for the ports."""
+    page = (REPO / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    program, config, query = (
+        next(re.finditer(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL))[1]
+        for language in ("python", "yaml", "promql")
+    )
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    (tmp_path / "app.py").write_text(program)
+    assert config.count("127.0.0.1:8000") == 1
+    config = config.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace("5s", "100ms")
+    [command] = re.findall(r"python (-m aiohttp\.web .*) &", page)
+    async with replay_server(demo_tape(), speed=0) as server:
+        app = await asyncio.create_subprocess_exec(
+            sys.executable, *command.replace("8000", str(port)).split(), cwd=tmp_path, stdout=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(REPO), "OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "none"},
+        )  # fmt: skip
+        try:
+            async with prometheus(config, tmp_path) as scraper:
+                await scraper.until("up == 1")
+                async with aiohttp.ClientSession() as session:
+                    for _ in range(2):
+                        async with session.post(f"http://127.0.0.1:{port}/ask", data="Write a poem") as response:
+                            assert (await response.text()).startswith("A stream is a letter")
+                        await scraper.until("streamkit_streams_total > 0")
+                [seconds] = await scraper.until(query)
+        finally:
+            app.terminate()
+            await app.wait()
+
+    assert 0 < seconds < 5
 
 
 def test_dashboard_asks_for_metrics_that_the_sink_has() -> None:
