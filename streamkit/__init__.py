@@ -22,7 +22,7 @@ from .errors import (
     TapeError,
     TruncatedStream,
 )
-from .logs import UnconfiguredHandler
+from .logs import UnconfiguredHandler as _UnconfiguredHandler
 from .model import (
     Choice,
     Chunk,
@@ -104,4 +104,4 @@ __all__ = [
     "load_tape",
 ]
 
-logging.getLogger("streamkit").addHandler(UnconfiguredHandler())
+logging.getLogger("streamkit").addHandler(_UnconfiguredHandler())

@@ -142,7 +142,9 @@ class Subscriptions:
             raise TypeError(
                 "emitter must not be an ExecutorEventEmitter: it calls listeners in other threads, in any order"
             )
-        self.emitter = EventEmitter() if emitter is None else emitter
+        self._emitter = emitter
+        """None as long as nobody has asked for it: then only the stream's own listeners can hear it, and they are called without
+        a detour. Nobody can tell the difference, except by the time that pyee's emit would take for its lock and its copy."""
         self.events = tuple(events)
         self.wanted: dict[str, Callable[[Any], None]] = {}
         """How to publish each event that somebody wants: changed in place, brought up to date with the emitter by `refresh`."""
@@ -163,6 +165,18 @@ class Subscriptions:
         self._reporting = False
         self._closed = False
         self._scopes = threading.local()
+
+    @property
+    def emitter(self) -> EventEmitter:
+        """The emitter; from now on everything is published through it."""
+        if self._emitter is None:
+            with self._lock:
+                emitter = self._emitter = self._emitter or EventEmitter()  # two threads may ask at once
+                for event in self._table:
+                    if event not in self._relays:
+                        emitter.add_listener(event, self._make_relay(event))
+                    self._rewire(event)
+        return self._emitter
 
     # --- who listens ----------------------------------------------------------------------------------------------
 
@@ -224,10 +238,15 @@ class Subscriptions:
             if subscription.once:
                 subscription.call = partial(self._call_once, subscription, subscription.call)
             self._rewire(event)
-            if event in self._relays and self._relays[event] in self.emitter.listeners(event):
+            emitter = self._emitter
+            if emitter is None or (event in self._relays and self._relays[event] in emitter.listeners(event)):
                 return  # not so where somebody has emptied the emitter
-            relay = self._relays[event] = partial(self._relay, event)
-        self.emitter.add_listener(event, relay)
+            relay = self._make_relay(event)
+        emitter.add_listener(event, relay)
+
+    def _make_relay(self, event: str) -> Callable[[Any], None]:
+        relay = self._relays[event] = partial(self._relay, event)
+        return relay
 
     def remove(self, event: str, listener: Callable[[Any], object]) -> None:
         """Remove the latest registration of the listener; silent where there is none, as Node's `off`."""
@@ -270,7 +289,8 @@ class Subscriptions:
         """Whether somebody listens who is no sink: to a log or a meter, a failure is one of many."""
         if any(subscription.scope is None for subscription in self._table.get(event, ())):
             return True
-        return any(listener is not self._relays.get(event) for listener in self.emitter.listeners(event))
+        emitter = self._emitter
+        return emitter is not None and any(each is not self._relays.get(event) for each in emitter.listeners(event))
 
     def names(self) -> list[str]:
         """The events that have listeners, in the order of the event table."""
@@ -295,7 +315,9 @@ class Subscriptions:
 
     def refresh(self) -> None:
         """Notice who was added to the emitter itself; once a read, not once an event."""
-        names = self.emitter.event_names()
+        if self._emitter is None:
+            return
+        names = self._emitter.event_names()
         if names != self._on_emitter:
             with self._lock:
                 changed, self._on_emitter = names ^ self._on_emitter, names
@@ -306,7 +328,7 @@ class Subscriptions:
         """Settle how an event is published, if at all."""
         feeds = self._feeds.get(event, ())
         if event in self._table or event in self._on_emitter:
-            emit = partial(self.emit, event)
+            emit = partial(self._call_all if self._emitter is None else self.emit, event)
             self.wanted[event] = partial(self._emit_and_feed, emit, feeds) if feeds else emit
         elif feeds:
             self.wanted[event] = feeds[0].put if len(feeds) == 1 else partial(self._emit_and_feed, None, feeds)
@@ -322,9 +344,10 @@ class Subscriptions:
 
     def emit(self, event: str, payload: object) -> None:
         """Publish an event on the emitter; what `wanted` holds. Never raises."""
+        assert self._emitter is not None
         self._emitting = payload
         try:
-            self.emitter.emit(event, payload)
+            self._emitter.emit(event, payload)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a plain listener on the emitter may raise anything
             if error is not payload:  # pyee raises an "error" that nobody listens to
                 self._report(event, None, error)
@@ -365,12 +388,17 @@ class Subscriptions:
 
     def _unregister(self, event: str, relay: Callable[[Any], None]) -> None:
         with suppress(KeyError):  # somebody has emptied the emitter (pyee before 15 raises)
-            self.emitter.remove_listener(event, relay)
+            if self._emitter is not None:
+                self._emitter.remove_listener(event, relay)
 
     def _relay(self, event: str, payload: object) -> None:
         if self._emitting is not payload:
             return  # somebody else emits: another stream on this emitter, or the user
         self._emitting = _IDLE
+        self._call_all(event, payload)
+
+    def _call_all(self, event: str, payload: object) -> None:
+        """Call the stream's own listeners, each guarded."""
         for subscription in self._table.get(event, ()):
             try:
                 result = subscription.call(payload)

@@ -116,7 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     chat.add_argument("-v", "--verbose", action="store_true", help="show the events, on standard error")
     sinks = chat.add_argument_group("monitoring", "Prompts and answers are in the transcript, and in nothing else.")
-    sinks.add_argument("--log", metavar="FILE", help="add a line at the start and the end of each answer; -v: each chunk")
+    sinks.add_argument(
+        "--log", metavar="FILE", help="add a line at the start and the end of each answer; -v: each chunk"
+    )
     sinks.add_argument("--transcript", metavar="FILE", help="add each request and answer to it, as a line of JSON")
     sinks.add_argument("--stats", action="store_true", help="show all figures of each answer, on standard error")
     sinks.add_argument("--prometheus", type=_port, metavar="PORT", help="serve metrics on loopback; 0: on a free port")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..stream import CompletionStream
     from .console import Console
 
-__all__ = ["figures_of", "print_answer"]
+__all__ = ["figures_line", "print_answer"]
 
 
 async def print_answer(stream: CompletionStream, console: Console) -> tuple[Completion, str]:
@@ -47,15 +47,15 @@ async def print_answer(stream: CompletionStream, console: Console) -> tuple[Comp
     finally:
         if not failures:
             console.end_line()
-    return completion, figures_of(completion, chunks)
+    return completion, figures_line(completion, chunks)
 
 
-def figures_of(completion: Completion, chunks: int) -> str:
+def figures_line(completion: Completion, chunks: int) -> str:
     """When the first text came, chunks a second, usage; `chunks` is how many there were.
 
     >>> from streamkit.model import Completion, Timings, Usage
     >>> timings = Timings(first_chunk=0.25, first_text=0.25, last_chunk=2.25)
-    >>> figures_of(Completion(usage=Usage(21, 87, 108), timings=timings), 41)
+    >>> figures_line(Completion(usage=Usage(21, 87, 108), timings=timings), 41)
     'first text at 0.25 s, 20.0 chunks/s, 21 prompt + 87 completion = 108 tokens'
     """
     timings, figures = completion.timings, []

@@ -20,7 +20,7 @@ from ..wire.request import encode_request
 
 if TYPE_CHECKING:
     import ssl as ssl_module
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
 __all__ = ["HTTPSource", "proxy_from_environment", "trace_reuse"]
 
@@ -48,6 +48,7 @@ class HTTPSource:
         connect_timeout: float | None,
         proxy_for: Callable[[URL], str | None],
         linger: Callable[[aiohttp.ClientResponse], None],
+        settle: Callable[[], Awaitable[None]],
     ) -> None:
         self._session = session
         self._url = url
@@ -55,6 +56,7 @@ class HTTPSource:
         self._ssl: Any = True if ssl is None else ssl
         self._proxy_for = proxy_for
         self._linger = linger
+        self._settle = settle
         self._headers = {
             "accept": "text/event-stream",
             # A proxy that compresses holds events back until its buffer is full.
@@ -148,6 +150,7 @@ class HTTPSource:
         return text
 
     async def _answer(self) -> Connected:
+        await self._settle()
         response = await self._send_following_redirects()
         headers = {name.lower(): value for name, value in response.headers.items()}
         request_id = headers.get("x-request-id") or headers.get("request-id")

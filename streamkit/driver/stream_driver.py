@@ -156,6 +156,7 @@ class StreamDriver:
             # A borrowed session has its own way with proxies.
             proxy_for=proxy_from_environment if self._owns_session else lambda _: None,
             linger=self._linger,
+            settle=self._settle,
         )
         stream = CompletionStream(source, settings=settings, emitter=emitter, started=self._started)
         return stream.attach(*self._sinks)
@@ -247,7 +248,14 @@ class StreamDriver:
         task.add_done_callback(self._lingering.discard)
 
 
+    async def _settle(self) -> None:
+        """Wait a little for a connection that is just about to be free; a new one takes longer."""
+        if self._lingering:
+            await asyncio.wait(self._lingering, timeout=SETTLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+
+
 LINGER_SECONDS = 0.05
+SETTLE_SECONDS = 0.01
 
 
 def _retry_policy(retries: int | RetryPolicy) -> RetryPolicy:

@@ -10,8 +10,8 @@ try:
     from opentelemetry.util.genai.completion_hook import load_completion_hook
     from opentelemetry.util.genai.handler import TelemetryHandler
     from opentelemetry.util.genai.types import Error
-except ImportError as missing:
-    raise ImportError("OTelSink needs an extra: pip install 'streamkit-asyncio[otel]'") from missing
+except ImportError as _missing:
+    raise ImportError("OTelSink needs an extra: pip install 'streamkit-asyncio[otel]'") from _missing
 
 from ..version import __version__
 from .otel_attributes import describe_chunk, describe_completion, describe_request, encodable, error_of

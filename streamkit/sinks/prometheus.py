@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 try:
     from prometheus_client import REGISTRY
-except ImportError as missing:
-    raise ImportError("PrometheusSink needs an extra: pip install 'streamkit-asyncio[prometheus]'") from missing
+except ImportError as _missing:
+    raise ImportError("PrometheusSink needs an extra: pip install 'streamkit-asyncio[prometheus]'") from _missing
 
 from .prometheus_metrics import Metrics, Series
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from streamkit import Completion, StreamAborted, StreamDriver, Timings
-from streamkit.cli.answer import figures_of, print_answer
+from streamkit.cli.answer import figures_line, print_answer
 from streamkit.cli.console import Console
 from streamkit.testing import Hang, Send, chunk, completion_server, sse
 
@@ -19,7 +19,7 @@ from streamkit.testing import Hang, Send, chunk, completion_server, sse
     ],
 )
 def test_figures_leave_out_what_is_not_known(completion: Completion, chunks: int, figures: str) -> None:
-    assert figures_of(completion, chunks) == figures
+    assert figures_line(completion, chunks) == figures
 
 
 class Broken:

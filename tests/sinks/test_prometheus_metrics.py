@@ -114,6 +114,8 @@ class Prometheus:
     async def query(self, expression: str) -> list[float]:
         """The values of an instant query; those that are no number (0 / 0) left out."""
         async with self._session.get(f"{self._url}/api/v1/query", params={"query": expression}) as response:
+            if response.status == 503:  # it starts, or reads its files
+                return []
             body = await response.json()
         assert body["status"] == "success", (expression, body)
         return [value for each in body["data"]["result"] if math.isfinite(value := float(each["value"][1]))]
