@@ -169,14 +169,14 @@ class Subscriptions:
     @property
     def emitter(self) -> EventEmitter:
         """The emitter; from now on everything is published through it."""
-        if self._emitter is None:
-            with self._lock:
-                emitter = self._emitter = self._emitter or EventEmitter()  # two threads may ask at once
+        with self._lock:
+            emitter = self._emitter
+            if emitter is None:
+                emitter = self._emitter = EventEmitter()
                 for event in self._table:
-                    if event not in self._relays:
-                        emitter.add_listener(event, self._make_relay(event))
+                    emitter.add_listener(event, self._make_relay(event))
                     self._rewire(event)
-        return self._emitter
+        return emitter
 
     # --- who listens ----------------------------------------------------------------------------------------------
 

@@ -200,7 +200,9 @@ class StreamDriver:
     def __del__(self) -> None:
         # getattr: the constructor may have raised half-way.
         if getattr(self, "_owns_session", False) and self._session is not None and not self._session.closed:
-            warnings.warn(f"unclosed {self!r}: use `async with`, or `await driver.close()`", ResourceWarning, stacklevel=2)
+            warnings.warn(
+                f"unclosed {self!r}: use `async with`, or `await driver.close()`", ResourceWarning, stacklevel=2
+            )
 
     def _started(self, stream: CompletionStream) -> None:
         loop = asyncio.get_running_loop()
@@ -246,7 +248,6 @@ class StreamDriver:
         task = asyncio.get_running_loop().create_task(finish(), name="streamkit.linger")
         self._lingering.add(task)
         task.add_done_callback(self._lingering.discard)
-
 
     async def _settle(self) -> None:
         """Wait a little for a connection that is just about to be free; a new one takes longer."""

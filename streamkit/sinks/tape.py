@@ -37,6 +37,7 @@ __all__ = ["TapeSink"]
 
 log = logging.getLogger("streamkit.sinks.tape")
 
+
 class TapeSink:
     """Records every stream that it is given, each on a tape of its own, read by read as the bytes came.
 

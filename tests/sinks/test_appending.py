@@ -1,6 +1,7 @@
 """Whole lines from several writers, and a file that is never too large for long."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,9 +46,9 @@ def test_the_folder_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("max_bytes", 0), ("max_bytes", True), ("backups", 0), ("backups", 1.5)])
-def test_a_setting_that_makes_no_sense_is_named(tmp_path: Path, name: str, value: object) -> None:
+def test_a_setting_that_makes_no_sense_is_named(tmp_path: Path, name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"{name} must be"):
-        Appender(tmp_path / "log", **{name: value})  # type: ignore[arg-type]  # the wrong one is the point
+        Appender(tmp_path / "log", **{name: value})
 
 
 def test_a_disk_that_is_full_is_an_error_and_takes_nothing() -> None:

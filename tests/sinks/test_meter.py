@@ -9,12 +9,12 @@ from streamkit import CompletionStream
 from streamkit.sinks.meter import meter_of
 
 from ..clock import driven
-from ..stream.scripted import END, ScriptedSource, spaced, text_reads
+from ..stream.scripted import END, ScriptedSource, text_reads
 
 
 @driven
 async def test_all_who_ask_share_one_meter() -> None:
-    stream = CompletionStream(ScriptedSource([*spaced(*text_reads("a", "b")), END]))
+    stream = CompletionStream(ScriptedSource([*text_reads("a", "b"), END]))
     stream.on("end", lambda _: None)
 
     assert meter_of(stream) is meter_of(stream)

@@ -13,7 +13,7 @@ from streamkit.subscriptions import EVENTS
 def names_of(protocol: type) -> list[str]:
     """The event names of its overloads; a protocol has no implementation to which the runtime could attach them."""
     annotations = re.findall(r"event: ([^,\s]+)", inspect.getsource(protocol))
-    return [name for annotation in annotations for name in get_args(eval(annotation, vars(typed)))]
+    return [name for annotation in annotations for name in get_args(eval(annotation, dict(vars(typed))))]
 
 
 @pytest.mark.parametrize("protocol", [typed.WaitFor, typed.Events])
