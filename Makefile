@@ -41,7 +41,6 @@ lint: $(VENV)/.check
 types: $(VENV)/.check $(VENV)/.test $(VENV)/.bench
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	PYTHONPATH=. $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes streamkit --ignoreexternal
 
 layers: $(VENV)/.check
 	$(BIN)/lint-imports --no-logo
