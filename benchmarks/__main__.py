@@ -31,6 +31,7 @@ LIMITS = {
 
 # Commands with arguments of their own; a module each, imported when it is asked for.
 OTHERS = {
+    "sinks": "benchmarks.sinks",
     "all": "benchmarks.suite",
     "concurrent": "benchmarks.concurrent",
     "emit": "benchmarks.emit",

