@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 REPO = Path(__file__).resolve().parents[1]
 
 #: Captures, feeds and case lists that lie beside the checkout, not in it: tests that read them skip where they are absent.
+# What makes a subprocess measure its coverage. The command's tests pass it on; the others, some of which measure time, memory or
+# a full disk in a process of its own, must not.
+COVERAGE = {name: os.environ.pop(name) for name in sorted(os.environ) if name.startswith("COVERAGE_")}
+
 SHARED = REPO.parent / "shared"
 
 #: Set where every optional part (a browser, a server, node, the shared data) has to be present, as in CI.

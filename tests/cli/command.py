@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.conftest import REPO
+from tests.conftest import COVERAGE, REPO
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ def environment(base_url: str | None, env: dict[str, str] | None) -> dict[str, s
         if not name.startswith("OPENAI_") and name not in {"NO_COLOR", "COLUMNS", "PYTHONASYNCIODEBUG"}
     }
     clean |= {"PYTHONPATH": str(REPO), "PYTHONIOENCODING": "utf-8", "TERM": "xterm"}
-    return clean | ({} if base_url is None else {"OPENAI_BASE_URL": base_url}) | (env or {})
+    return clean | COVERAGE | ({} if base_url is None else {"OPENAI_BASE_URL": base_url}) | (env or {})
 
 
 async def run(

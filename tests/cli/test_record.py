@@ -16,6 +16,7 @@ from streamkit.cli.record import recording
 from streamkit.tape import demo_tape, load_tape
 from streamkit.testing import Hang, Reset, Script, Send, chunk, completion_server, replay_server, sse
 from tests.cli.command import environment, run, terminal
+from tests.conftest import COVERAGE
 
 KEY = "sk-canary-0123456789"
 FEED = sse(chunk("Hello"), chunk(", world", finish_reason="stop"))
@@ -83,7 +84,8 @@ async def test_full_disk_costs_the_tape_and_not_the_answer(tmp_path: Path) -> No
     async with replay_server(demo_tape(), speed=20) as server:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", limited, "record", path, "hi"),
-            env=environment(server.base_url, None), stdout=pipe, stderr=pipe,
+            env={name: value for name, value in environment(server.base_url, None).items() if name not in COVERAGE},
+            stdout=pipe, stderr=pipe,
         )  # fmt: skip
         out, err = [data.decode() for data in await process.communicate()]
 
