@@ -24,6 +24,8 @@ __all__ = ["main"]
 LIMITS = {
     ("streamkit: chunk + text listener", "blocks"): 4.0,
     ("streamkit: chunk + text listener", "single"): 2.5,
+    ("streamkit: the same, on its emitter", "blocks"): 4.0,
+    ("streamkit: the same, on its emitter", "single"): 2.5,
     ("streamkit: async for", "blocks"): 3.0,
     ("streamkit: async for", "single"): 2.0,
 }

@@ -66,7 +66,7 @@ def _floor(emits: bool) -> Callable[[str], AbstractAsyncContextManager[Read]]:
     return contender
 
 
-def _streamkit(listeners: bool) -> Callable[[str], AbstractAsyncContextManager[Read]]:
+def _streamkit(*, listeners: bool, emitter: bool = False) -> Callable[[str], AbstractAsyncContextManager[Read]]:
     @asynccontextmanager
     async def contender(base_url: str) -> AsyncIterator[Read]:
         from streamkit import StreamDriver
@@ -82,6 +82,8 @@ def _streamkit(listeners: bool) -> Callable[[str], AbstractAsyncContextManager[R
                     chunks += 1
 
                 stream = driver.stream(MESSAGES, model=MODEL)
+                if emitter:
+                    _ = stream.emitter  # from now on everything goes through it
                 stream.on("chunk", count)
                 stream.on("text", pieces.append)
                 completion = await stream
@@ -151,6 +153,7 @@ CONTENDERS: dict[str, Contender] = {
     "floor": Contender(("aiohttp", "msgspec", "pyee"), _floor(emits=False)),
     "floor + one pyee emit": Contender(("aiohttp", "msgspec", "pyee"), _floor(emits=True)),
     "streamkit: chunk + text listener": Contender(("streamkit.driver",), _streamkit(listeners=True)),
+    "streamkit: the same, on its emitter": Contender(("streamkit.driver",), _streamkit(listeners=True, emitter=True)),
     "streamkit: async for": Contender(("streamkit.driver",), _streamkit(listeners=False)),
     "httpx-sse + json": Contender(("httpx", "httpx_sse"), _httpx_sse),
     "openai-python stream=True": Contender(("openai",), _openai(helper=False)),

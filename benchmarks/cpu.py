@@ -141,7 +141,7 @@ def chosen(only: str | None) -> list[str]:
     Raises ValueError for a beginning that no contender has.
 
     >>> chosen("streamkit,httpx")
-    ['streamkit: chunk + text listener', 'streamkit: async for', 'httpx-sse + json']
+    ['streamkit: chunk + text listener', 'streamkit: the same, on its emitter', 'streamkit: async for', 'httpx-sse + json']
     """
     if only is None:
         return list(CONTENDERS)
