@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from ..sinks.terminal import has_colours, visible
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -13,12 +14,6 @@ if TYPE_CHECKING:
     from ..model import Event, StreamWarning
 
 __all__ = ["Console", "UsageError"]
-
-# A model's answer is not to move the cursor, set the title or write the clipboard of the terminal that shows it.
-_CONTROLS: Final = {
-    **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"},
-    **dict.fromkeys(range(0x7F, 0xA0), "\N{REPLACEMENT CHARACTER}"),
-}
 
 
 class UsageError(Exception):
@@ -37,7 +32,7 @@ class Console:
         self._unended: set[TextIO] = set()
         """Where a line has begun and not ended."""
         self._started_at = 0.0
-        self._dim, self._plain = ("\x1b[2m", "\x1b[0m") if _has_colours(sys.stderr) else ("", "")
+        self._dim, self._plain = ("\x1b[2m", "\x1b[0m") if has_colours(sys.stderr) else ("", "")
 
     def text(self, text: str) -> None:
         """Print a piece of the answer."""
@@ -90,13 +85,8 @@ class Console:
 
     def _write(self, output: TextIO, text: str, before: str = "", after: str = "") -> None:
         if output.isatty():
-            text = text.translate(_CONTROLS)
+            text = visible(text)
         output.write(f"{before}{text}{after}")
         output.flush()
         if text:
             (self._unended.discard if text.endswith("\n") else self._unended.add)(output)
-
-
-def _has_colours(output: TextIO) -> bool:
-    # https://no-color.org: set and not empty.
-    return output.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..driver.stream_driver import DEFAULT_BASE_URL
 from ..sinks import LogSink, StatsSink, TranscriptSink
 from ..version import __version__
 from .console import UsageError
@@ -48,8 +46,7 @@ def sinks_of(options: Namespace, console: Console) -> Iterator[list[Callable[[Co
         if options.prometheus is not None:
             sinks.append(stack.enter_context(_prometheus(options.prometheus, console)))
         if options.otel:
-            base_url = options.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
-            sinks.append(stack.enter_context(_otel(base_url, console)))
+            sinks.append(stack.enter_context(_otel(console)))
         yield sinks
 
 
@@ -140,7 +137,7 @@ def _prometheus(port: int, console: Console) -> Iterator[Callable[[CompletionStr
 
 
 @contextmanager
-def _otel(base_url: str, console: Console) -> Iterator[Callable[[CompletionStream], object]]:
+def _otel(console: Console) -> Iterator[Callable[[CompletionStream], object]]:
     """Send traces and metrics where OTEL_EXPORTER_OTLP_ENDPOINT says, unless the process has providers of its own already."""
     try:
         from ..sinks.otel import OTelSink
@@ -158,12 +155,8 @@ def _otel(base_url: str, console: Console) -> Iterator[Callable[[CompletionStrea
         raise UsageError("--otel needs an exporter: pip install opentelemetry-exporter-otlp-proto-http") from None
     from opentelemetry.trace import get_tracer_provider
 
-    url = urlsplit(base_url)
-    settings: dict[str, Any] = {"server_address": url.hostname}
-    if url.hostname is not None:
-        settings["server_port"] = url.port or {"http": 80, "https": 443}.get(url.scheme)
     if isinstance(get_tracer_provider(), TracerProvider):  # opentelemetry-instrument has been here
-        yield OTelSink(**settings)
+        yield OTelSink()
         return
     resource = Resource.create()
     if str(resource.attributes.get("service.name")).startswith("unknown_service"):  # OTEL_SERVICE_NAME says nothing
@@ -175,7 +168,7 @@ def _otel(base_url: str, console: Console) -> Iterator[Callable[[CompletionStrea
     meters = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter(timeout=timeout))], resource=resource)
     with _export_failures() as failures:
         try:
-            yield OTelSink(tracer_provider=tracers, meter_provider=meters, **settings)
+            yield OTelSink(tracer_provider=tracers, meter_provider=meters)
         finally:
             tracers.shutdown()  # sends what is left
             meters.shutdown()

@@ -84,6 +84,11 @@ class HTTPSource:
         return tuple(self._secrets)
 
     @property
+    def server(self) -> str:
+        """Host and port, as `StreamStart.server` has them."""
+        return f"{self._url.host_subcomponent}:{self._url.port}"
+
+    @property
     def request(self) -> Mapping[str, Any]:
         """The request body, as JSON values."""
         return self._body

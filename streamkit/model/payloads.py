@@ -30,6 +30,8 @@ class StreamStart(msgspec.Struct, frozen=True):
     model: str | None
     at: float
     """The loop's monotonic clock, seconds."""
+    server: str | None = None
+    """Where it goes, as "host:port", without path, query or credentials; None if the source does not say."""
 
     def __repr__(self) -> str:
         return f"StreamStart(model={self.model!r}, at={self.at:.3f})"

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TextIO, TypeAlias
 
 from .meter import Meter, meter_of
+from .terminal import has_colours, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +21,6 @@ __all__ = ["ConsoleSink", "Screen"]
 
 Kind: TypeAlias = Literal["text", "reasoning"]
 
-# A model's answer is not to move the cursor, set the title or write the clipboard of the terminal that shows it.
-_CONTROLS: Final = {
-    **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"},
-    **dict.fromkeys(range(0x7F, 0xA0), "\N{REPLACEMENT CHARACTER}"),
-}
 _WINDOW: Final = 2.0
 """Seconds over which the rate is taken while a stream runs."""
 
@@ -120,7 +116,7 @@ class ConsoleSink:
 
         def end(completion: Completion) -> None:
             answer.summary = str(answer.meter.stats(completion))
-            self._say(answer, "text", "")
+            self._say(answer, "text", "")  # has it shown, also where it had nothing to say
 
         stream.on("text", text, replay=True)
         stream.on("refusal", text, replay=True)
@@ -133,11 +129,17 @@ class ConsoleSink:
     def _say(self, answer: _Answer, kind: Kind, text: str) -> None:
         if self._broken:
             return
-        answer.pending.append((kind, text.translate(_CONTROLS) if self._is_terminal else text))
-        if not answer.queued:
-            answer.queued = True
-            self._queue.append(answer)
+        if self._is_terminal:
+            text = visible(text)
+        queue = self._queue
         try:
+            if answer.summary is None and queue and queue[0] is answer:
+                self._screen.write(kind, text)  # it is on the screen, and nothing of it waits
+                return
+            answer.pending.append((kind, text))
+            if not answer.queued:
+                answer.queued = True
+                queue.append(answer)
             self._show()
         except BrokenPipeError:
             self._broken = True  # who read has seen enough
@@ -200,8 +202,7 @@ class _PlainScreen:
         self._file = file
         self._status = status
         self._is_terminal = file.isatty()
-        has_colours = self._is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        self._dim, self._normal = ("\x1b[2m", "\x1b[0m") if has_colours else ("", "")
+        self._dim, self._normal = ("\x1b[2m", "\x1b[0m") if has_colours(file) else ("", "")
         self._kind: Kind = "text"
         self._ends_line = True
 

@@ -54,7 +54,8 @@ class Gaps:
     """
 
     def __init__(self) -> None:
-        self._exact: array[float] | None = array("d")
+        self._recent = array("d")
+        """As they are: all of them, or those that are not in the buckets yet."""
         self._buckets: dict[int, int] = {}
         self._count = 0
         self._sum = 0.0
@@ -62,32 +63,35 @@ class Gaps:
 
     def add(self, gap: float) -> None:
         """Take in one more, in seconds."""
-        self._count += 1
-        self._sum += gap
-        if gap > self._max:  # noqa: PLR1730 - max() costs twice as much, for every chunk
-            self._max = gap
-        if self._exact is None:
-            self._put(gap)
-        elif self._count <= EXACT_GAPS:
-            self._exact.append(gap)
-        else:
-            kept, self._exact = self._exact, None
-            for each in (*kept, gap):
-                self._put(each)
+        recent = self._recent
+        recent.append(gap)
+        if len(recent) > EXACT_GAPS:
+            self._put_recent()
 
     def figures(self) -> GapFigures | None:
         """What they come to; None where there is no gap."""
-        if not self._count:
+        if self._buckets:
+            self._put_recent()
+            p50, p90, p99 = self._roughly()
+            return GapFigures(self._count, self._sum / self._count, p50, p90, p99, self._max)
+        recent = self._recent
+        if not recent:
             return None
-        p50, p90, p99 = self._exactly() if self._exact is not None else self._roughly()
-        return GapFigures(self._count, self._sum / self._count, p50, p90, p99, self._max)
+        p50, p90, p99 = self._exactly()
+        return GapFigures(len(recent), math.fsum(recent) / len(recent), p50, p90, p99, max(recent))
 
-    def _put(self, gap: float) -> None:
-        bucket = math.ceil(math.log(gap) * _PER_LOG) if gap > _SHORTEST else _ZERO
-        self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
+    def _put_recent(self) -> None:
+        recent, self._recent = self._recent, array("d")
+        self._count += len(recent)
+        self._sum = math.fsum((self._sum, *recent))
+        self._max = max(self._max, *recent, 0.0)
+        buckets = self._buckets
+        for gap in recent:
+            bucket = math.ceil(math.log(gap) * _PER_LOG) if gap > _SHORTEST else _ZERO
+            buckets[bucket] = buckets.get(bucket, 0) + 1
 
     def _exactly(self) -> tuple[float, float, float]:
-        ordered = sorted(self._exact or ())
+        ordered = sorted(self._recent)
         last = len(ordered) - 1
 
         def percentile(percent: int) -> float:
@@ -139,6 +143,9 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True):
 
     A chunk is not a token: servers join tokens, and speculative decoding makes several at once. So what is told by chunks says
     so, and what is told by tokens needs the server's own count.
+
+    Of a stream that had content before anyone asked for its figures, `ttfc` is None, so is `ttfo` if not all of that was
+    reasoning, and `chunks`, `inter_chunk`, `chunks_per_second`, `stalls`, `retries` and `warnings` are of what came after.
 
     Attributes:
         chunks: all of them, with content or without.
@@ -209,10 +216,21 @@ class Tally:
         self.first_data: float | None = None
         self.first_token: float | None = None
         self.first_output: float | None = None
-        self.last_token = 0.0
+        self.missed_output = False
+        """The first output came before anyone counted."""
+        self.last_token: float | None = None
         self.chunks = 0
         self.stalls = self.retries = self.warnings = 0
         self.gaps = Gaps()
+
+    def take_up(self, missed: Completion, read_at: float) -> None:
+        """Begin in the middle of a stream, whose start is known: `missed` is what it had said before, by the latest read."""
+        assert self.started is not None
+        first = missed.timings.first_chunk
+        # The timings are those of whole reads: where they know of none, all of it came with the latest.
+        self.first_token = read_at if first is None else self.started + first
+        messages = [choice.message for choice in missed.choices]
+        self.missed_output = any(each.content or each.refusal or each.tool_calls for each in messages)
 
     def stats(self, completion: Completion, error: str | None = None) -> StreamStats:
         """The figures, given how the stream stands or ended."""
@@ -221,13 +239,13 @@ class Tally:
             return None if at is None or self.started is None else at - self.started
 
         ttft = since_start(self.first_token)
-        e2e = None if ttft is None else since_start(self.last_token)
-        seconds = 0.0 if self.first_token is None else self.last_token - self.first_token
+        e2e = since_start(self.last_token)
+        seconds = None if self.first_token is None or self.last_token is None else self.last_token - self.first_token
         gaps = self.gaps.figures()
         usage = completion.usage
         tokens = None if usage is None else usage.completion_tokens
         # One token has no rate, and neither has what came in a single read: then a rate would be that of the loop.
-        later_tokens = tokens - 1 if tokens is not None and tokens > 1 and self.first_token is not None else None
+        later_tokens = tokens - 1 if tokens is not None and tokens > 1 else None
         return StreamStats(
             model=completion.model,
             ended_by=completion.ended_by,
@@ -237,13 +255,13 @@ class Tally:
             ttfb=completion.timings.connect,
             ttfc=since_start(self.first_data),
             ttft=ttft,
-            ttfo=since_start(self.first_output),
+            ttfo=None if self.missed_output else since_start(self.first_output),
             inter_chunk=gaps,
-            tpot=None if later_tokens is None else seconds / later_tokens,
+            tpot=None if later_tokens is None or seconds is None else seconds / later_tokens,
             e2e=e2e,
             wall=completion.timings.end,
-            chunks_per_second=gaps.count / seconds if gaps is not None and seconds > 0 else None,
-            tokens_per_second=later_tokens / seconds if later_tokens is not None and seconds > 0 else None,
+            chunks_per_second=1 / gaps.mean if gaps is not None and gaps.mean > 0 else None,
+            tokens_per_second=later_tokens / seconds if later_tokens is not None and seconds else None,
             e2e_tokens_per_second=tokens / e2e if tokens is not None and e2e else None,
             prompt_tokens=None if usage is None else usage.prompt_tokens,
             completion_tokens=tokens,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast, get_args
 
@@ -225,6 +226,13 @@ _FIGURES: Final = (
 )
 
 
+_NO_LINE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return repr(found[0])[1:-1]
+
+
 def _prompt(request: Mapping[str, Any]) -> str:
     """The texts of the messages, a line each."""
     texts: list[str] = []
@@ -247,8 +255,9 @@ def _sentence(fields: Mapping[str, Any]) -> str:
 
 def _stdlib(logger: logging.Logger | logging.LoggerAdapter[Any]) -> Callable[[int, str, _Fields], object]:
     def log(level: int, text: str, fields: _Fields) -> None:
-        # One argument, no formatting: a % in the text is a %.
-        logger.log(level, "%s", text, extra={"streamkit": fields})
+        # One argument, no formatting: a % in the text is a %. One line: what a server calls its model or its finish is not to
+        # end it, and begin another that looks like a record.
+        logger.log(level, "%s", _NO_LINE.sub(_escaped, text), extra={"streamkit": fields})
 
     return log
 

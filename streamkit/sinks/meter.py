@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from .figures import StreamStats, Tally
+from .pending import PendingValues
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..errors import StreamError
     from ..model import Chunk, Completion, Read, Retry, Stall, StreamStart, StreamWarning
     from ..stream import CompletionStream
@@ -22,10 +25,14 @@ class Meter:
     """The figures of one stream, as they stand or as they were at its end.
 
     It holds no reference to its stream: the streams that have meters are kept in a table by weak reference.
+
+    One that comes to a stream that has content already takes from it when the first content came; what else it has missed stays
+    unknown, and it counts what it hears. See `StreamStats`.
     """
 
     def __init__(self) -> None:
         self._tally = Tally()
+        self._pending: list[PendingValues] = []
         self._error: StreamError | None = None
         self._final: StreamStats | None = None
 
@@ -51,12 +58,22 @@ class Meter:
             return self._final
         return self._tally.stats(completion, None if self._error is None else type(self._error).__name__)
 
+    def follow(self, take: Callable[[list[float]], None]) -> None:
+        """Have the gaps between chunks with content taken in elsewhere as well: in batches, from now on, all by `end`.
+
+        `take` must not raise: several sinks share a meter.
+        """
+        self._pending.append(PendingValues(take, since=self._tally.last_token or 0.0))
+
     def listen(self, stream: CompletionStream) -> None:
         """Begin to measure; `meter_of` calls it."""
-        tally, tail = self._tally, b""
+        tally, pending, tail = self._tally, self._pending, b""
+        missed, latest_read = stream.completion, stream.read_at
 
         def start(start: StreamStart) -> None:
             tally.started = start.at
+            if missed.choices:
+                tally.take_up(missed, latest_read)
 
         def read(read: Read) -> None:
             # Chunks that only say a role are published with the first content, so the read itself has to tell.
@@ -88,13 +105,16 @@ class Meter:
                         reasoning = True
             if output or reasoning:
                 at = stream.read_at
-                if tally.first_token is None:
-                    tally.first_token = at
-                else:
-                    tally.gaps.add(at - tally.last_token)
-                tally.last_token = at
+                last, tally.last_token = tally.last_token, at
                 if output and tally.first_output is None:
                     tally.first_output = at
+                if last is not None:
+                    gap = at - last
+                    tally.gaps.add(gap)
+                    for values in pending:
+                        values.add(gap, at)
+                elif tally.first_token is None:
+                    tally.first_token = at
 
         def stall(stall: Stall) -> None:
             tally.stalls += 1
@@ -107,9 +127,12 @@ class Meter:
 
         def end(completion: Completion) -> None:
             self._final = self.stats(completion)
+            for values in pending:
+                values.flush()
 
         stream.on("start", start, replay=True)
-        stream.on("read", read)
+        if not missed.choices:
+            stream.on("read", read)
         stream.on("chunk", chunk)
         stream.on("retry", retry)
         stream.on("stall", stall)

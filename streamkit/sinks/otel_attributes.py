@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.context import get_value
+from opentelemetry.util.genai.invocation import CLIENT_INFERENCE_CONTEXT_KEY, InferenceData
 from opentelemetry.util.genai.types import Error
 
 from ..errors import StreamAborted
@@ -12,12 +14,23 @@ from .content import is_own_message
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from opentelemetry.context import Context
     from opentelemetry.util.genai.invocation import InferenceInvocation
+    from opentelemetry.util.types import AttributeValue
 
     from ..errors import StreamError
     from ..model import Chunk, Completion, Usage
 
-__all__ = ["describe_chunk", "describe_completion", "describe_request", "encodable", "error_of"]
+__all__ = [
+    "describe_chunk",
+    "describe_completion",
+    "describe_request",
+    "encodable",
+    "error_of",
+    "is_counted_elsewhere",
+    "metric_attributes",
+    "split_server",
+]
 
 _OUTPUT_TYPES: Final = {"text": "text", "json_object": "json", "json_schema": "json"}
 
@@ -84,6 +97,35 @@ def error_of(failure: StreamError | StreamAborted, completion: Completion, *, wi
         return Error(message=encodable(failure.message), type=kind)
     words = type(failure).__name__
     return Error(message=words if status is None else f"{words}: {status}", type=kind)
+
+
+def metric_attributes(invocation: InferenceInvocation) -> dict[str, AttributeValue]:
+    """What the metrics of an invocation are told apart by, as far as it is known; opentelemetry-util-genai's own do the same."""
+    known = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": invocation.provider,
+        "gen_ai.request.model": invocation.request_model,
+        "gen_ai.response.model": invocation.response_model_name,
+        "server.address": invocation.server_address,
+        "server.port": invocation.server_port,
+    }
+    return {name: value for name, value in known.items() if value is not None} | invocation.metric_attributes
+
+
+def is_counted_elsewhere(context: Context) -> bool:
+    """Whether another client's invocation is around, which records the metrics for both."""
+    return isinstance(get_value(CLIENT_INFERENCE_CONTEXT_KEY, context=context), InferenceData)
+
+
+def split_server(server: str | None) -> tuple[str | None, int | None]:
+    """`StreamStart.server` as `server.address` and `server.port`.
+
+    >>> split_server("api.example.com:443"), split_server("[::1]:8000"), split_server(None)
+    (('api.example.com', 443), ('::1', 8000), (None, None))
+    """
+    address, _, port = (server or "").rpartition(":")
+    address = address.removeprefix("[").removesuffix("]")
+    return (address, int(port)) if address and port.isdecimal() else (None, None)
 
 
 def encodable(text: str) -> str:

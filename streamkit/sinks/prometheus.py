@@ -13,6 +13,7 @@ try:
 except ImportError as _missing:
     raise ImportError("PrometheusSink needs an extra: pip install 'streamkit-asyncio[prometheus]'") from _missing
 
+from .meter import meter_of
 from .prometheus_metrics import Metrics, Series
 
 if TYPE_CHECKING:
@@ -105,33 +106,27 @@ class PrometheusSink:
         """Count and measure a stream."""
         series: Series | None = None
         finalizer: weakref.finalize[[], CompletionStream] | None = None
-        started = 0.0
-        # Of a stream that has begun already, the first chunk heard here need not be the first.
-        last: float | None = stream.read_at if stream.running and stream.completion.choices else None
+        meter = meter_of(stream)
         failure = ""
 
         def start(start: StreamStart) -> None:
-            nonlocal series, started, finalizer
-            series, started = self._series_of(start), start.at
+            nonlocal series, finalizer
+            series = self._series_of(start)
             series.in_flight.inc()
             # The loop may be given up with the stream on it, and then there is no `end`.
             finalizer = weakref.finalize(stream, series.lost)
 
-        def chunk(chunk: Chunk) -> None:
-            nonlocal last
-            for choice in chunk.choices:
-                delta = choice.delta
-                if delta is not None and (delta.content or delta.tool_calls or delta.reasoning or delta.refusal):
-                    break
-            else:
-                return
+        def first_token(chunk: Chunk) -> None:
+            # The meter has heard it before.
+            if series is not None and (ttft := meter.ttft) is not None:
+                series.first_token.observe(ttft)
+                stream.off("chunk", first_token)
+
+        def gaps(gaps: list[float]) -> None:
             if series is not None:
-                at = stream.read_at
-                if last is None:
-                    series.first_token.observe(at - started)
-                else:
-                    series.inter_chunk.observe(at - last)
-                last = at
+                observe = series.inter_chunk.observe
+                for gap in gaps:
+                    observe(gap)
 
         def retry(retry: Retry) -> None:
             if series is not None:
@@ -154,7 +149,10 @@ class PrometheusSink:
                 series.end(completion, failure)
 
         stream.on("start", start, replay=True)
-        stream.on("chunk", chunk)
+        meter.follow(gaps)
+        # Of a stream that has begun already, the first content heard here would not be the first.
+        if not stream.completion.choices:
+            stream.on("chunk", first_token)
         stream.on("retry", retry)
         stream.on("stall", stall)
         stream.on("warning", warning)

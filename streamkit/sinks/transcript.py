@@ -27,7 +27,7 @@ __all__ = ["TranscriptSink"]
 log = logging.getLogger("streamkit.sinks.transcript")
 
 # They are line ends for some readers of lines (str.splitlines), so they go escaped.
-_LINE_ENDS: Final = str.maketrans({mark: f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"})
+_LINE_ENDS: Final = {mark: f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}
 
 
 class TranscriptSink:
@@ -43,8 +43,9 @@ class TranscriptSink:
         backups: how many old files are kept; the oldest one goes.
 
     Each line is written at once and whole, so several processes may append to one file, and a reader never sees half a line.
-    Where a line cannot be written (a full disk), the sink says so once in the log (`streamkit.sinks.transcript`) and the
-    stream goes on; when a later one can be written again, it says how many are missing.
+    Where a line cannot be written (a full disk), nothing of it is left in the file, the sink says so once in the log
+    (`streamkit.sinks.transcript`) and writes no more: a transcript has all streams up to a moment, and no holes. The streams
+    go on. When there is room again, a new sink goes on with the file.
 
     The fields: `started` (UTC), `model`, `request`, `request_id`, `id`, `text`, `reasoning`, `refusal`, `tool_calls`,
     `choices` (where there is more than one), `finish_reason`, `usage`, `ended_by`, `complete`, `error` (`type`, `message`,
@@ -84,7 +85,7 @@ class TranscriptSink:
         self._file = Appender(path, max_bytes=max_bytes, backups=backups)
         self._prompts = prompts
         self._redact = redact
-        self._lost = 0
+        self._disabled = False
 
     def __call__(self, stream: CompletionStream) -> None:
         """Write down a stream."""
@@ -117,19 +118,16 @@ class TranscriptSink:
         return _known({"type": type(error).__name__, "message": message, "status": error.status, "code": code})
 
     def _write(self, record: dict[str, Any]) -> None:
+        if self._disabled:
+            return
         if self._redact is not None:
             for name in _TEXTS & record.keys():
                 record[name] = redacted(record[name], self._redact)
         try:
             self._file.append(_line(record))
         except OSError as error:
-            self._lost += 1
-            if self._lost == 1:
-                log.error("%s; this and later transcripts are lost until it can", error)  # noqa: TRY400 - the path is no riddle
-            return
-        if self._lost:
-            log.warning("%s is written again; %d transcripts are missing", self._file.path, self._lost)
-            self._lost = 0
+            self._disabled = True
+            log.error("%s; no more transcripts are written", error)  # noqa: TRY400 - the path is no riddle
 
 
 _TEXTS: Final = frozenset({"request", "text", "reasoning", "refusal", "tool_calls", "choices", "error"})
@@ -172,7 +170,10 @@ def _known(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _line(record: dict[str, Any]) -> bytes:
     try:
-        line = json.dumps(record, ensure_ascii=False, default=str).translate(_LINE_ENDS).encode("utf-8")
+        text = json.dumps(record, ensure_ascii=False, default=str)
+        for mark, escape in _LINE_ENDS.items():
+            text = text.replace(mark, escape)
+        line = text.encode("utf-8")
     except UnicodeEncodeError:  # half of a surrogate pair, which no UTF-8 can hold
         line = json.dumps(record, default=str).encode("ascii")
     return line + b"\n"

@@ -161,7 +161,8 @@ class Pump:
         self._watchdog = Watchdog(loop, self._settings.timeout, expired=self._expired, stalled=self._stalled)
         self._subs.refresh()
         request = self._source.request
-        self._publish_once("start", StreamStart(request, request.get("model"), self._started_at))
+        server = getattr(self._source, "server", None)  # a source need not say
+        self._publish_once("start", StreamStart(request, request.get("model"), self._started_at, server))
         ending: EndedBy
         payload: StreamError | StreamAborted | None = None
         try:

@@ -246,11 +246,26 @@ class OTelProbe(Probe):
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(CAPTURE, raising=False)
         self.telemetry = Telemetry()
-        self.sink = self.telemetry.sink()
+        self.chunks = 0
+        one = self.telemetry.sink()
+
+        def sink(stream: CompletionStream) -> None:
+            one(stream)
+            stream.on("chunk", self._count)
+
+        self.sink = sink
+
+    def _count(self, chunk: object) -> None:
+        self.chunks += 1
 
     def closings(self) -> list[tuple[str, str | None]]:
         points = self.telemetry.metrics().get("gen_ai.client.operation.duration", [])
         assert sum(point.count for point in points) == len(self.telemetry.spans)
+        firsts, laters = (
+            sum(point.count for point in self.telemetry.metrics().get(f"gen_ai.client.operation.{name}", []))
+            for name in ("time_to_first_chunk", "time_per_output_chunk")
+        )
+        assert firsts + laters == self.chunks
         kinds = {None: "whole", "429": "StatusError", "asyncio.exceptions.CancelledError": "cancel"}
         kinds["streamkit.errors.StreamAborted"] = "abort"
         outcomes: list[tuple[str, str | None]] = []

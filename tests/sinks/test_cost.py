@@ -9,10 +9,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import CollectorRegistry
 from pyee import EventEmitter
 
 from streamkit import CompletionStream
-from streamkit.sinks import ConsoleSink, LogSink, StatsSink, TextAccumulator, TranscriptSink, pipe
+from streamkit.sinks import (
+    ConsoleSink,
+    LogSink,
+    OTelSink,
+    PrometheusSink,
+    StatsSink,
+    TapeSink,
+    TextAccumulator,
+    TranscriptSink,
+    pipe,
+)
 from streamkit.testing import chunk, sse
 
 from ..conftest import REPO
@@ -41,20 +55,30 @@ def added_by_all_sinks(folder: Path) -> float:
     logger = logging.Logger("app", logging.INFO)  # noqa: LOG001 - of this test alone, in no tree
     logger.addHandler(logging.StreamHandler(io.StringIO()))
 
+    prometheus = PrometheusSink(CollectorRegistry())
+    # The per-chunk metric takes what the SDK takes for a value: test_otel_chunks holds it to that.
+    meters = MeterProvider([InMemoryMetricReader()])
+    otel = OTelSink(tracer_provider=TracerProvider(), meter_provider=meters, per_chunk=False)
+    bus = EventEmitter()
+    bus.on("text", lambda text: None)
+
     def all_sinks() -> list[Callable[[CompletionStream], object]]:
         return [
             TextAccumulator(),
             StatsSink(),
             LogSink(logger),
             TranscriptSink(folder / "log.jsonl"),
+            TapeSink(folder / "tape.sse.jsonl", overwrite=True),
             ConsoleSink(io.StringIO()),
-            pipe(EventEmitter()),
+            pipe(bus),
+            prometheus,
+            otel,
         ]
 
     return microseconds_an_event(all_sinks) - microseconds_an_event(list)
 
 
-def test_all_sinks_at_once_add_less_than_15_microseconds_an_event(tmp_path: Path) -> None:
+def test_all_sinks_at_once_leave_the_sdk_its_8_of_15_microseconds_an_event(tmp_path: Path) -> None:
     # In a process of its own: a measurement of coverage would be measured too.
     code = (
         "import pathlib, sys; from tests.sinks.test_cost import *; print(added_by_all_sinks(pathlib.Path(sys.argv[1])))"
@@ -63,4 +87,4 @@ def test_all_sinks_at_once_add_less_than_15_microseconds_an_event(tmp_path: Path
     result = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True)
 
     print(f"{result.stdout.strip()} µs an event")
-    assert float(result.stdout) < 15
+    assert float(result.stdout) < 15 - 8

@@ -61,6 +61,22 @@ async def test_a_record_at_the_start_and_one_at_the_end_with_figures(records: Re
 
 
 @driven
+async def test_nobody_can_forge_a_record(records: Records, logger: logging.Logger) -> None:
+    """What a server calls its finish, or a user of the application the model, stays in the line of its record."""
+    forged = sse({**chunk("x", finish_reason="stop\nERROR forged\u2028\x1b[2J"), "model": "m\r\nERROR forged"})
+
+    await stream_of(forged, END).attach(LogSink(logger, content="full"))
+
+    for record in records.records:
+        line = record.getMessage()
+        assert len(line.splitlines()) == 1
+        assert "\x1b" not in line
+    assert "finish_reason stop\\nERROR forged" in records.records[-1].getMessage()
+    [end] = fields_of(records, "end")
+    assert end["finish_reason"] == "stop\nERROR forged\u2028\x1b[2J"  # fields are data, for those who encode them
+
+
+@driven
 async def test_chunks_at_debug(records: Records, logger: logging.Logger) -> None:
     await stream_of(feed_of("Hel"), 1.0, feed_of("lo"), END).attach(LogSink(logger))
 

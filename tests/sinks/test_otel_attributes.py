@@ -5,10 +5,18 @@ from typing import Any
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
-from streamkit import ConnectionLost, ServerError, StatusError, StreamAborted, StreamError
+from streamkit import (
+    ConnectionLost,
+    ServerError,
+    StatusError,
+    StreamAborted,
+    StreamDriver,
+    StreamError,
+    StreamStart,
+)
 from streamkit.model import Choice, Completion
-from streamkit.sinks.otel_attributes import encodable, error_of
-from streamkit.testing import sse
+from streamkit.sinks.otel_attributes import encodable, error_of, split_server
+from streamkit.testing import completion_server, sse
 
 from .telemetry import WHOLE, Telemetry, described, driver_for
 
@@ -69,15 +77,57 @@ async def test_what_a_server_did_not_say_is_not_made_up(telemetry: Telemetry) ->
         await driver.stream("hi")
 
     attributes = described(telemetry.span)
-    del attributes["gen_ai.response.time_to_first_chunk"]
+    del attributes["gen_ai.response.time_to_first_chunk"], attributes["server.port"]
     assert telemetry.span.name == "chat"
     assert attributes == {
+        "server.address": "127.0.0.1",
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",
         "gen_ai.request.stream": True,
         "openai.api.type": "chat_completions",
     }
     assert "gen_ai.client.token.usage" not in telemetry.metrics()
+
+
+async def test_server_is_where_the_request_goes_and_nothing_else_of_its_url(telemetry: Telemetry) -> None:
+    async with completion_server(WHOLE) as server:
+        url = server.base_url.replace("http://", "http://user:canary-key@") + "?api-key=canary-key"
+        starts: list[StreamStart] = []
+        async with StreamDriver(url, sinks=[telemetry.sink()]) as driver:
+            stream = driver.stream("hi")
+            stream.on("start", starts.append)
+            await stream
+        port = server.port
+
+    assert [start.server for start in starts] == [f"127.0.0.1:{port}"]
+    assert described(telemetry.span)["server.port"] == port
+    assert "canary" not in telemetry.span.to_json()
+
+
+@pytest.mark.parametrize(
+    ("url", "server", "parts"),
+    [
+        ("https://api.example.com/v1", "api.example.com:443", ("api.example.com", 443)),
+        ("http://[::1]:8000/v1", "[::1]:8000", ("::1", 8000)),
+        ("http://bücher.example/v1", "xn--bcher-kva.example:80", ("xn--bcher-kva.example", 80)),
+    ],
+)
+async def test_server_has_host_and_port(url: str, server: str, parts: tuple[str, int]) -> None:
+    starts: list[StreamStart] = []
+    async with StreamDriver(url) as driver:
+        stream = driver.stream("hi", model="m")
+        stream.on("start", starts.append)
+        stream.abort()
+        with pytest.raises(StreamAborted):
+            await stream
+
+    assert [start.server for start in starts] == [server]
+    assert split_server(server) == parts
+
+
+@pytest.mark.parametrize("server", [None, "", "host", ":80", "host:port"])
+def test_server_that_a_source_does_not_know_is_left_out(server: str | None) -> None:
+    assert split_server(server) == (None, None)
 
 
 async def test_request_of_wrong_types_still_makes_a_span(telemetry: Telemetry) -> None:
