@@ -47,7 +47,7 @@ from .model import (
 )
 from .settings import RetryPolicy, Timeout
 from .sse import EventTooLarge, ServerSentEvent, SSEDecoder, encode_comment, encode_event
-from .stream import CompletionStream, EventIterator, Source
+from .stream import CompletionStream, EventIterator, RoundsSource, Source
 from .tape import Tape, TapeWriter, demo_tape, load_tape
 from .version import __version__
 
@@ -74,6 +74,7 @@ __all__ = [
     "Read",
     "Retry",
     "RetryPolicy",
+    "RoundsSource",
     "SSEDecoder",
     "ServerError",
     "ServerSentEvent",

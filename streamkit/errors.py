@@ -11,10 +11,12 @@
     │   ├── ServerError        an error that the server sent inside the stream
     │   ├── ProtocolError      no feed, or too much of it malformed
     │   ├── TruncatedStream    ended without a finish
-    │   └── EmptyStream        ended without a chunk
+    │   ├── EmptyStream        ended without a chunk
+    │   └── of streamkit.tools: ToolFailed, TooManyRounds, ParseFailed
     ├── StreamAborted        somebody called abort()
     ├── ListenerError        a subscriber raised; the payload of `listener_error`
-    └── TapeError            a recording that cannot be read or written    (also a ValueError)
+    ├── TapeError            a recording that cannot be read or written    (also a ValueError)
+    └── of streamkit.tools: ToolArgumentsError                             (also a ValueError)
 """
 
 from __future__ import annotations

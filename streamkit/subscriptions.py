@@ -362,6 +362,14 @@ class Subscriptions:
         if (publish := self.wanted.get("*")) is not None:
             publish(Event(event, payload, at))
 
+    def publish_beside(self, event: str, payload: object, at: float) -> None:
+        """`publish`, perhaps from inside a listener: what is being published there still reaches everyone."""
+        emitting = self._emitting
+        try:
+            self.publish(event, payload, at)
+        finally:
+            self._emitting = emitting
+
     def deliver(self, subscription: Subscription, payload: object) -> None:
         """Call one subscription, guarded."""
         try:

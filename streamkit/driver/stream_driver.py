@@ -9,13 +9,13 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 from yarl import URL
 
 from ..settings import ListenerErrors, OnTruncation, RetryPolicy, Settings, Timeout
-from ..stream import CompletionStream
+from ..stream import CompletionStream, Source
 from ..wire.request import Prompt, chat_request, encode_request
 from .http import HTTPSource, proxy_from_environment, trace_reuse
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pyee import EventEmitter
 
 __all__ = ["StreamDriver"]
+
+_Stream = TypeVar("_Stream", bound=CompletionStream)
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -136,6 +138,23 @@ class StreamDriver:
         replace the driver's for this stream. `emitter` is a pyee emitter to publish on, instead of the stream's own.
         Raises TypeError or ValueError for what cannot be sent.
         """
+        source, settings = self.source(
+            prompt, model=model, timeout=timeout, retries=retries, headers=headers, extra_body=extra_body, **request
+        )
+        return self.adopt(CompletionStream(source, settings=settings, emitter=emitter))
+
+    def source(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        timeout: Timeout | None = None,
+        retries: int | RetryPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        **request: Any,  # noqa: ANN401 - what the API takes, as given
+    ) -> tuple[Source, Settings]:
+        """What `stream` reads from, and how it is driven: for streams of another kind, to be given to `adopt`."""
         if self._closed:
             raise RuntimeError("this StreamDriver is closed")
         body = chat_request(prompt, model=model or self._model, extra_body=extra_body, **request)
@@ -158,7 +177,11 @@ class StreamDriver:
             linger=self._linger,
             settle=self._settle,
         )
-        stream = CompletionStream(source, settings=settings, emitter=emitter, started=self._started)
+        return source, settings
+
+    def adopt(self, stream: _Stream) -> _Stream:
+        """Make a stream over a `source` of this driver one of its own, with its sinks; `close` ends it. Returns the stream."""
+        stream.when_started(self._started)
         return stream.attach(*self._sinks)
 
     async def close(self) -> None:

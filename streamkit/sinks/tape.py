@@ -25,7 +25,7 @@ from ..wire.request import encode_request
 from .tape_files import TapeFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from ..errors import StreamError
@@ -44,7 +44,9 @@ class TapeSink:
     A tape holds the request body (the prompt), the headers of the answer and all of its body; no request headers, and
     no key: headers and fields that are named like one are redacted, and so are the keys that the driver sends and
     `secrets` wherever they appear (a server may quote the key that it was sent). Of a request that was made again it holds the
-    last attempt, with times since that attempt; of one that was refused (4xx, 5xx) the status, without the body.
+    last attempt, with times since that attempt; of one that was refused (4xx, 5xx) the status, without the body. A stream of
+    several rounds (`run_tools`) makes a tape for each of its requests; a single file holds the first one (with `overwrite`, the
+    last).
 
     Recording never harms the stream. A tape that cannot be written further (a full disk, `max_bytes`) stays as it is,
     without an end, and one warning is logged on `streamkit.sinks.tape`.
@@ -103,6 +105,9 @@ class TapeSink:
         secrets = (*self._secrets, *stream.secrets)
         recording = _Recording(self._files, partial(TapeWriter.open, secrets=secrets, max_bytes=self._max_bytes))
         stream.on("start", recording.start)
+        if stream.has_event("round"):
+            on: Any = stream.on  # its types know the events of every stream
+            on("round", recording.round)
         stream.on("connect", recording.connect)
         stream.on("read", recording.read)
         stream.on("retry", recording.retry)
@@ -123,6 +128,7 @@ class _Recording:
         self._writer: TapeWriter | None = None
         self._request: dict[str, Any] = {}
         self._start: StreamStart | None = None
+        self._connected = False
         self._origin = 0.0
         """When the request left that the tape is of: loop clock."""
         self._latest = 0.0
@@ -130,14 +136,26 @@ class _Recording:
 
     def start(self, start: StreamStart) -> None:
         self._start, self._origin = start, start.at
+        self._begin(start.request)
+
+    def round(self, start: Any) -> None:  # noqa: ANN401 - a RoundStart of tools, which sinks do not know
+        """The next request of a stream that has several; the first one came with its start."""
+        if not self._connected:
+            return
+        self._finish("eof", self._since(_now()))
+        self._connected, self._origin, self._latest = False, _now(), 0.0
+        self._begin(start.request)
+
+    def _begin(self, request: Mapping[str, Any]) -> None:
         # As it was sent: a body may hold what only the encoder of requests knows.
-        self._request = {"method": "POST", "body": msgspec.json.decode(encode_request(start.request))}
+        self._request = {"method": "POST", "body": msgspec.json.decode(encode_request(request))}
         try:
             self._path, self._writer = self._files.make(partial(self._open, request=self._request))
         except TapeError as error:
             log.warning("a stream is not recorded: %s", error)
 
     def connect(self, connected: Connected) -> None:
+        self._connected = True
         self._write(lambda writer: writer.headers(connected.status, connected.headers, self._since(_now())))
 
     def read(self, read: Read) -> None:
@@ -145,6 +163,7 @@ class _Recording:
 
     def retry(self, retry: Retry) -> None:
         """The attempt that failed has published nothing: the tape begins anew."""
+        self._connected = False
         self._origin, self._latest = _now() + retry.delay, 0.0
         writer, path = self._writer, self._path
         if writer is None or path is None:
@@ -165,11 +184,15 @@ class _Recording:
         if isinstance(error, StatusError) and error.status is not None:
             status = error.status
             self._write(lambda writer: writer.headers(status, (), at))
-        self._write(lambda writer: writer.end(_ending(completion, error), at))
+        self._finish(_ending(completion, error), at)
+
+    def _finish(self, ending: Ending, at: float) -> None:
+        self._write(lambda writer: writer.end(ending, at))
         if self._writer is not None:
             self._writer.close()
             self._writer = None
         if self._path is not None:
+            self._path = None
             self._files.release()
 
     def _begin_anew(self, path: Path, request: dict[str, Any]) -> None:

@@ -2,6 +2,6 @@
 
 from .completion_stream import CompletionStream
 from .iteration import EventIterator
-from .source import Source
+from .source import RoundsSource, Source
 
-__all__ = ["CompletionStream", "EventIterator", "Source"]
+__all__ = ["CompletionStream", "EventIterator", "RoundsSource", "Source"]

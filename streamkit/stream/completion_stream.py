@@ -17,7 +17,7 @@ from .iteration import EventIterator
 from .pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -64,12 +64,11 @@ class CompletionStream:
         settings: Settings | None = None,
         emitter: EventEmitter | None = None,
         events: Iterable[str] = EVENTS,
-        started: Callable[[CompletionStream], None] | None = None,
     ) -> None:
         self._settings = settings or Settings()
         self._subs = Subscriptions(emitter, listener_errors=self._settings.listener_errors, events=events)
         self._pump = Pump(source, self._subs, self._settings)
-        self._on_start = started
+        self._on_start: Callable[[CompletionStream], None] | None = None
         self._secrets: tuple[str, ...] = tuple(getattr(source, "secrets", ()))  # a source need not have any
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -160,6 +159,10 @@ class CompletionStream:
         """Remove the latest registration of a listener; silent if there is none. Safe from any thread."""
         self._subs.remove(event, listener)
 
+    def has_event(self, event: str) -> bool:
+        """Whether the stream has an event of that name: those of `tools` have more than others."""
+        return event in self._subs.events
+
     def listener_count(self, event: str) -> int:
         """How many listeners are subscribed to an event through the stream."""
         return self._subs.count(event)
@@ -245,6 +248,11 @@ class CompletionStream:
         return self._pump.completion()
 
     @property
+    def request(self) -> Mapping[str, Any]:
+        """The body of the request that is running, or was the last: of a stream of several rounds, that of this round."""
+        return self._pump.request
+
+    @property
     def read_at(self) -> float:
         """When the bytes that are being published came from the socket: the loop's clock, in seconds, once a read."""
         return self._pump.read_at
@@ -263,6 +271,22 @@ class CompletionStream:
         """Wait until `end` has been delivered, whatever the ending was; starts nothing."""
         self.refuse_inside_listener()
         await self._finished.wait()
+
+    def when_started(self, callback: Callable[[CompletionStream], None]) -> None:
+        """Call back when the stream is about to start (for who owns what it uses); what that raises, whoever starts it gets."""
+        assert self._task is None
+        self._on_start = callback
+
+    def publish(self, event: str, payload: object) -> None:
+        """Publish an event that `events` of the constructor has added to the table; on the stream's loop, while it runs.
+
+        Raises ValueError for the events of every stream: those say what the feed says, in an order that is kept.
+        """
+        self._subs.check_event(event)
+        if event in EVENTS:
+            raise ValueError(f"{event!r} comes from the feed: only added events can be published")
+        if self.running:
+            self._pump.publish(event, payload)
 
     def when_finished(self, callback: Callable[[CompletionStream], object]) -> None:
         """Call back when `end` has been delivered (for who owns what the stream uses); on the stream's loop."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from msgspec.structs import replace
 
@@ -17,12 +17,12 @@ from .reader import EagerReader
 from .watchdog import Phase, Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from ..model import Completion, EndedBy, ToolCall
     from ..settings import Settings
     from ..subscriptions import Subscriptions
-    from .source import Source
+    from .source import RoundsSource, Source
 
 __all__ = ["Pump"]
 
@@ -43,6 +43,8 @@ class Pump:
 
     def __init__(self, source: Source, subscriptions: Subscriptions, settings: Settings) -> None:
         self._source = source
+        # isinstance would look at every member of the protocol, which takes as long as the rest of this constructor.
+        self._chain = cast("RoundsSource", source) if hasattr(source, "more") else None
         self._subs = subscriptions
         self._settings = settings
         self._intake = Intake(subscriptions, settings, source.redact)
@@ -66,8 +68,12 @@ class Pump:
         self.heard = False
         """Somebody listened to how it failed."""
         self._tool_calls: tuple[ToolCall, ...] = ()
+        self._earlier: dict[str, str] = {}
+        """The text of each kind that earlier rounds said."""
         self._final: Completion | None = None
-        self._snapshot: tuple[int, Completion] | None = None
+        self._snapshot: tuple[tuple[int, int], Completion] | None = None
+        self._beside = 0
+        """How often something changed that is no chunk: what a source of several rounds publishes, and a new round."""
         self._over = False
         """`end` has been published."""
         self._gone = False
@@ -81,16 +87,33 @@ class Pump:
         """When the bytes that are being published came from the socket: loop clock, seconds."""
         return self._intake.read_at
 
+    @property
+    def request(self) -> Mapping[str, Any]:
+        """The request body, as JSON values."""
+        return self._source.request
+
     def completion(self) -> Completion:
-        """What is known now; cached until the next chunk. Safe from any thread."""
-        if self._final is not None:
-            return self._final
+        """What is known now; cached until the next event. Safe from any thread."""
+        while self._final is None:
+            beside, accumulator = self._beside, self._intake.accumulator
+            state = (beside, accumulator.chunks + accumulator.quirks.total())
+            cached = self._snapshot
+            if cached is None or cached[0] != state:
+                cached = (state, self._whole(accumulator.completion(timings=Timings(**self._timings))))
+                if self._beside != beside:
+                    continue  # another thread asks, and a round has begun meanwhile
+                self._snapshot = cached
+            return cached[1]
+        return self._final
+
+    def _completion(self, *, ended_by: EndedBy) -> Completion:
+        """The running completion, at its end."""
         accumulator = self._intake.accumulator
-        state = accumulator.chunks + accumulator.quirks.total()
-        cached = self._snapshot
-        if cached is None or cached[0] != state:
-            cached = self._snapshot = (state, accumulator.completion(timings=Timings(**self._timings)))
-        return cached[1]
+        complete = ended_by == "done" or (ended_by == "eof" and accumulator.finished)
+        return accumulator.completion(ended_by=ended_by, complete=complete, timings=Timings(**self._timings))
+
+    def _whole(self, completion: Completion) -> Completion:
+        return completion if self._chain is None else self._chain.whole(completion)
 
     def request_stop(self, reason: StreamAborted | Phase | Literal["cancel"]) -> None:
         """Note that the stream is to end; nothing more of the feed is published. Safe from any thread, then call `interrupt`."""
@@ -103,6 +126,11 @@ class Pump:
         if self._waiting and self._task is not None and not self._cancelled_by_us:
             self._cancelled_by_us = True
             self._task.cancel()
+
+    def publish(self, event: str, payload: object) -> None:
+        """Publish an event that does not come from the feed, also from inside a listener."""
+        self._beside += 1
+        self._subs.publish_beside(event, payload, self._now())
 
     def hurry(self) -> None:
         """Do not wait for listeners any more: the sync ones hear the ending, and that is all."""
@@ -137,7 +165,7 @@ class Pump:
 
     def _missed(self, event: str) -> Sequence[Any]:
         if event in {"text", "reasoning", "refusal"}:
-            text = self._intake.accumulator.text(event)
+            text = self._earlier.get(event, "") + self._intake.accumulator.text(event)
             return (text,) if text else ()
         if event == "usage":
             usage = self._intake.accumulator.usage
@@ -166,7 +194,7 @@ class Pump:
         ending: EndedBy
         payload: StreamError | StreamAborted | None = None
         try:
-            ending = await self._attempts()
+            ending = await self._rounds()
         except _Interrupted:
             ending, payload = self._stopped()
         except StreamError as error:
@@ -187,6 +215,32 @@ class Pump:
         if ending == "error":
             self._intake.flush()
         await self._end(ending, payload)
+
+    async def _rounds(self) -> EndedBy:
+        while True:
+            if self._chain is not None:
+                self._chain.begin(self.publish)
+            ending = await self._attempts()
+            self._settle()
+            if self._chain is None:
+                return ending
+            self._source.close(whole=True)
+            self._dog.pause()  # what happens between two rounds is limited by who does it, and by Timeout.total
+            completion = self._completion(ended_by=ending)
+            if not await self._wait(self._chain.more(completion, self.publish)):
+                return ending
+            self._begin_round()
+
+    def _begin_round(self) -> None:
+        """Another completion follows on this stream: what was said stays said."""
+        said = self._intake.accumulator
+        for kind in ("text", "reasoning", "refusal"):
+            self._earlier[kind] = self._earlier.get(kind, "") + said.text(kind)
+        self._intake = Intake(self._subs, self._settings, self._source.redact)
+        self._intake.read_at = self._now()
+        self._attempt = 0
+        self._timings = {}
+        self._beside += 1
 
     async def _attempts(self) -> EndedBy:
         intake = self._intake
@@ -386,18 +440,12 @@ class Pump:
 
     async def _end(self, ended_by: EndedBy, payload: StreamError | StreamAborted | None) -> None:
         """Deliver exactly one ending, after everything before it has been taken in; then `end`."""
-        subs, accumulator = self._subs, self._intake.accumulator
+        subs = self._subs
         self._timings["end"] = self._now() - self._started_at
         subs.refresh()
         self.tell_late()
-        if payload is None:
-            self._settle()
         await self._drained()
-        self._final = accumulator.completion(
-            ended_by=ended_by,
-            complete=payload is None and (ended_by == "done" or accumulator.finished),
-            timings=Timings(**self._timings),
-        )
+        self._final = self._whole(self._completion(ended_by=ended_by))
         if payload is None:
             self._publish_once("done", self._final)
         else:
@@ -421,13 +469,16 @@ class Pump:
 
     def _settle(self) -> None:
         """No more can come: the calls and the text are whole."""
-        self._tool_calls, split = self._intake.accumulator.finish_tool_calls()
+        self._subs.refresh()
+        self.tell_late()
+        calls, split = self._intake.accumulator.finish_tool_calls()
+        self._tool_calls += calls
         self._snapshot = None  # calls without an id have one now
         if split:
             self._intake.warn(
                 StreamWarning("tool_call_split", "one index held several calls: each became one of its own")
             )
-        for call in self._tool_calls:
+        for call in calls:
             self._intake.publish("tool_call", call)
         self._publish_once("text_done", self._intake.accumulator.text("text"))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ..model import Connected, StreamWarning
+    from ..model import Completion, Connected, StreamWarning
 
-__all__ = ["Source"]
+__all__ = ["RoundsSource", "Source"]
 
 
 class Source(Protocol):
@@ -41,4 +41,27 @@ class Source(Protocol):
 
     def redact(self, text: str) -> str:
         """The text without the secrets that this source knows."""
+        ...
+
+
+class RoundsSource(Source, Protocol):
+    """A source of several completions, one after the other, which are one stream to those who listen: known by its `more`.
+
+    `tools` has two.
+    """
+
+    def begin(self, publish: Callable[[str, object], None]) -> None:
+        """A completion is about to be asked for: once for each, before its first `connect`. `publish` publishes an event."""
+        ...
+
+    async def more(self, completion: Completion, publish: Callable[[str, object], None]) -> bool:
+        """The running completion is whole, and so are its calls: whether another follows, which `connect` is asked for next.
+
+        `completion` is that of this round alone; `publish` publishes an event. May take as long as it likes: an abort or a limit
+        cancels it. Raises StreamError where the stream is to end with one.
+        """
+        ...
+
+    def whole(self, completion: Completion) -> Completion:
+        """What is known of all rounds, given what is known of the running one. Called from any thread."""
         ...

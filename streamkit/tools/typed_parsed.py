@@ -1,0 +1,393 @@
+"""The completion of a `ParsedStream`, and the types of its `on`, `once` and their kin: those of every stream, and `partial`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, overload
+
+from ..errors import ListenerError, StreamAborted, StreamError
+from ..mailbox import Overflow
+from ..model import (
+    Chunk,
+    Completion,
+    Connected,
+    Event,
+    Heartbeat,
+    Read,
+    Retry,
+    Stall,
+    StreamStart,
+    StreamWarning,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+from ..stream import EventIterator
+
+__all__ = ["ParsedCompletion", "ParsedEvents", "ParsedSubscribe", "ParsedWaitFor"]
+
+T = TypeVar("T")
+
+
+class ParsedCompletion(Completion, Generic[T], frozen=True):
+    """A completion with its value; `parsed` is None until the stream is `done`, and where it ended otherwise."""
+
+    parsed: T = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]  # whoever got it by awaiting has a T; before that there is nothing to give
+
+
+_OfPartial = TypeVar("_OfPartial", bound=Callable[[Any], object])
+_OfChunk = TypeVar("_OfChunk", bound=Callable[[Chunk], object])
+_OfText = TypeVar("_OfText", bound=Callable[[str], object])
+_OfError = TypeVar("_OfError", bound=Callable[[StreamError], object])
+_OfAbort = TypeVar("_OfAbort", bound=Callable[[StreamAborted], object])
+_OfStart = TypeVar("_OfStart", bound=Callable[[StreamStart], object])
+_OfConnected = TypeVar("_OfConnected", bound=Callable[[Connected], object])
+_OfRead = TypeVar("_OfRead", bound=Callable[[Read], object])
+_OfToolCallDelta = TypeVar("_OfToolCallDelta", bound=Callable[[ToolCallDelta], object])
+_OfToolCall = TypeVar("_OfToolCall", bound=Callable[[ToolCall], object])
+_OfUsage = TypeVar("_OfUsage", bound=Callable[[Usage], object])
+_OfRetry = TypeVar("_OfRetry", bound=Callable[[Retry], object])
+_OfWarning = TypeVar("_OfWarning", bound=Callable[[StreamWarning], object])
+_OfHeartbeat = TypeVar("_OfHeartbeat", bound=Callable[[Heartbeat], object])
+_OfStall = TypeVar("_OfStall", bound=Callable[[Stall], object])
+_OfListenerError = TypeVar("_OfListenerError", bound=Callable[[ListenerError], object])
+_OfEvent = TypeVar("_OfEvent", bound=Callable[[Event], object])
+
+_Text: TypeAlias = Literal["text", "reasoning", "refusal", "text_done"]
+_Whole: TypeAlias = Literal["done", "end"]
+
+
+class ParsedSubscribe(Protocol[T]):
+    """`on`, `once`, `prepend_listener`: as a call, which returns the listener, or as a decorator.
+
+    Listeners take one argument and may return anything; what can be awaited is awaited, in order.
+    """
+
+    @overload
+    def __call__(
+        self,
+        event: Literal["partial"],
+        listener: Callable[[Any], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[Any], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["partial"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfPartial], _OfPartial]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["chunk"],
+        listener: Callable[[Chunk], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[Chunk], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["chunk"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfChunk], _OfChunk]: ...
+    @overload
+    def __call__(
+        self, event: _Text, listener: Callable[[str], object], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[str], object]: ...
+    @overload
+    def __call__(
+        self, event: _Text, /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfText], _OfText]: ...
+    @overload
+    def __call__(
+        self,
+        event: _Whole,
+        listener: Callable[[ParsedCompletion[T]], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[ParsedCompletion[T]], object]: ...
+    @overload
+    def __call__(
+        self, event: _Whole, /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[Callable[[ParsedCompletion[T]], object]], Callable[[ParsedCompletion[T]], object]]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["error"],
+        listener: Callable[[StreamError], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[StreamError], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["error"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfError], _OfError]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["abort"],
+        listener: Callable[[StreamAborted], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[StreamAborted], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["abort"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfAbort], _OfAbort]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["start"],
+        listener: Callable[[StreamStart], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[StreamStart], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["start"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfStart], _OfStart]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["connect"],
+        listener: Callable[[Connected], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[Connected], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["connect"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfConnected], _OfConnected]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["read"],
+        listener: Callable[[Read], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[Read], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["read"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfRead], _OfRead]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["tool_delta"],
+        listener: Callable[[ToolCallDelta], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[ToolCallDelta], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["tool_delta"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfToolCallDelta], _OfToolCallDelta]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["tool_call"],
+        listener: Callable[[ToolCall], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[ToolCall], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["tool_call"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfToolCall], _OfToolCall]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["usage"],
+        listener: Callable[[Usage], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[Usage], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["usage"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfUsage], _OfUsage]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["retry"],
+        listener: Callable[[Retry], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[Retry], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["retry"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfRetry], _OfRetry]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["warning"],
+        listener: Callable[[StreamWarning], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[StreamWarning], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["warning"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfWarning], _OfWarning]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["heartbeat"],
+        listener: Callable[[Heartbeat], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[Heartbeat], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["heartbeat"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfHeartbeat], _OfHeartbeat]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["stall"],
+        listener: Callable[[Stall], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[Stall], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["stall"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfStall], _OfStall]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["listener_error"],
+        listener: Callable[[ListenerError], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[ListenerError], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["listener_error"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfListenerError], _OfListenerError]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["*"],
+        listener: Callable[[Event], object],
+        /,
+        *,
+        replay: bool = False,
+        overflow: Overflow = "block",
+    ) -> Callable[[Event], object]: ...
+    @overload
+    def __call__(
+        self, event: Literal["*"], /, *, replay: bool = False, overflow: Overflow = "block"
+    ) -> Callable[[_OfEvent], _OfEvent]: ...
+
+
+class ParsedWaitFor(Protocol[T]):
+    """`wait_for`: the payload of the next event of a name."""
+
+    @overload
+    async def __call__(self, event: Literal["partial"], /) -> Any: ...  # noqa: ANN401 - JSON
+    @overload
+    async def __call__(self, event: Literal["chunk"], /) -> Chunk: ...
+    @overload
+    async def __call__(self, event: _Text, /) -> str: ...
+    @overload
+    async def __call__(self, event: _Whole, /) -> ParsedCompletion[T]: ...
+    @overload
+    async def __call__(self, event: Literal["error"], /) -> StreamError: ...
+    @overload
+    async def __call__(self, event: Literal["abort"], /) -> StreamAborted: ...
+    @overload
+    async def __call__(self, event: Literal["start"], /) -> StreamStart: ...
+    @overload
+    async def __call__(self, event: Literal["connect"], /) -> Connected: ...
+    @overload
+    async def __call__(self, event: Literal["read"], /) -> Read: ...
+    @overload
+    async def __call__(self, event: Literal["tool_delta"], /) -> ToolCallDelta: ...
+    @overload
+    async def __call__(self, event: Literal["tool_call"], /) -> ToolCall: ...
+    @overload
+    async def __call__(self, event: Literal["usage"], /) -> Usage: ...
+    @overload
+    async def __call__(self, event: Literal["retry"], /) -> Retry: ...
+    @overload
+    async def __call__(self, event: Literal["warning"], /) -> StreamWarning: ...
+    @overload
+    async def __call__(self, event: Literal["heartbeat"], /) -> Heartbeat: ...
+    @overload
+    async def __call__(self, event: Literal["stall"], /) -> Stall: ...
+    @overload
+    async def __call__(self, event: Literal["listener_error"], /) -> ListenerError: ...
+    @overload
+    async def __call__(self, event: Literal["*"], /) -> Event: ...
+
+
+class ParsedEvents(Protocol[T]):
+    """`events`: the payloads of the events of a name, one after the other."""
+
+    @overload
+    def __call__(self, event: Literal["partial"], /, *, maxsize: int = ...) -> EventIterator[Any]: ...
+    @overload
+    def __call__(self, event: Literal["chunk"], /, *, maxsize: int = ...) -> EventIterator[Chunk]: ...
+    @overload
+    def __call__(self, event: _Text, /, *, maxsize: int = ...) -> EventIterator[str]: ...
+    @overload
+    def __call__(self, event: _Whole, /, *, maxsize: int = ...) -> EventIterator[ParsedCompletion[T]]: ...
+    @overload
+    def __call__(self, event: Literal["error"], /, *, maxsize: int = ...) -> EventIterator[StreamError]: ...
+    @overload
+    def __call__(self, event: Literal["abort"], /, *, maxsize: int = ...) -> EventIterator[StreamAborted]: ...
+    @overload
+    def __call__(self, event: Literal["start"], /, *, maxsize: int = ...) -> EventIterator[StreamStart]: ...
+    @overload
+    def __call__(self, event: Literal["connect"], /, *, maxsize: int = ...) -> EventIterator[Connected]: ...
+    @overload
+    def __call__(self, event: Literal["read"], /, *, maxsize: int = ...) -> EventIterator[Read]: ...
+    @overload
+    def __call__(self, event: Literal["tool_delta"], /, *, maxsize: int = ...) -> EventIterator[ToolCallDelta]: ...
+    @overload
+    def __call__(self, event: Literal["tool_call"], /, *, maxsize: int = ...) -> EventIterator[ToolCall]: ...
+    @overload
+    def __call__(self, event: Literal["usage"], /, *, maxsize: int = ...) -> EventIterator[Usage]: ...
+    @overload
+    def __call__(self, event: Literal["retry"], /, *, maxsize: int = ...) -> EventIterator[Retry]: ...
+    @overload
+    def __call__(self, event: Literal["warning"], /, *, maxsize: int = ...) -> EventIterator[StreamWarning]: ...
+    @overload
+    def __call__(self, event: Literal["heartbeat"], /, *, maxsize: int = ...) -> EventIterator[Heartbeat]: ...
+    @overload
+    def __call__(self, event: Literal["stall"], /, *, maxsize: int = ...) -> EventIterator[Stall]: ...
+    @overload
+    def __call__(self, event: Literal["listener_error"], /, *, maxsize: int = ...) -> EventIterator[ListenerError]: ...
+    @overload
+    def __call__(self, event: Literal["*"], /, *, maxsize: int = ...) -> EventIterator[Event]: ...
