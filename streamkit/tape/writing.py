@@ -172,7 +172,8 @@ class TapeWriter:
     def _release(self, *, everything: bool = False) -> None:
         """Write the reads kept back, up to the first that may hold the beginning of a secret."""
         held, self._held = self._held, []
-        joined = self._redactor.data(b"".join(data for _, data in held))
+        # Mostly one, which bytes.join returns as it is.
+        joined = self._redactor.data(b"".join([data for _, data in held]))
         known = len(joined) if everything else self._redactor.unfinished(joined)
         start = 0
         for seconds, data in held:
@@ -188,10 +189,10 @@ class TapeWriter:
         self._size += len(data)
         if self._size > self._max_bytes:
             raise self._give_up(f"it would be larger than max_bytes={self._max_bytes}")
-        rest = memoryview(data)
         try:
-            while rest:  # a raw file may take a part of it
-                rest = rest[self._file.write(rest) :]
+            written = self._file.write(data)
+            while written < len(data):  # a raw file may take a part of it
+                written += self._file.write(memoryview(data)[written:])
             self._file.flush()
         except OSError as error:
             raise self._give_up(error.strerror) from error
