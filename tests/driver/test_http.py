@@ -154,7 +154,15 @@ async def test_no_connection_in_time() -> None:
 
 
 async def test_tls_to_a_plain_server() -> None:
-    async with serving(say_hello) as (_, port), StreamDriver(f"https://127.0.0.1:{port}/v1", retries=0) as driver:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()  # a server that hangs up first may reset the connection, and its answer is lost
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, StreamDriver(f"https://127.0.0.1:{port}/v1", retries=0) as driver:
         with pytest.raises(ConnectionFailed, match="secure"):
             await driver.stream("hi")
 
