@@ -2,7 +2,8 @@
 
 ``emit``, ``concurrent``, ``memory`` and ``imports`` measure the rest of what docs/benchmarks.md shows; ``all`` runs
 them and ``cpu``; ``plots`` makes the tables and plots of that page. ``rows`` plays what real feeds do to streamkit and
-its peers, ``soak`` runs thousands of streams with random faults, ``fuzz`` feeds the parsers what nobody would send.
+its peers, ``soak`` runs thousands of streams with random faults, ``fuzz`` feeds the parsers what nobody would send,
+``windows`` says for how long a window hangs while a stream is shown in it.
 They take their own arguments: ``python -m benchmarks rows --help``.
 """
 
@@ -43,6 +44,7 @@ OTHERS = {
     "plots": "benchmarks.plots",
     "rows": "benchmarks.rows.command",
     "soak": "benchmarks.soak",
+    "windows": "benchmarks.windows",
 }
 
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
-EXAMPLES = sorted((REPO / "examples").glob("*.py"))
+#: A window runs until a person closes it: tests/gui/test_examples.py drives those.
+EXAMPLES = [path for path in sorted((REPO / "examples").glob("*.py")) if not path.name.startswith("window_")]
 
 NO_RUN = re.compile(r"<!-- no-run: \S.* -->")
 
