@@ -141,6 +141,9 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True):
     | `e2e_tokens_per_second` | n / e2e | guidellm's, llmperf's throughput of a request |
     | `chunks_per_second` | (k - 1) / (c_k - c_1) | |
 
+    Of a stream of several rounds (`run_tools`), the time from the last content of one to the first of the next is neither a gap
+    nor a part of c_k - c_1, and the first token of each is left out of n - 1: rates are those of the model, not of the tools.
+
     A chunk is not a token: servers join tokens, and speculative decoding makes several at once. So what is told by chunks says
     so, and what is told by tokens needs the server's own count.
 
@@ -219,6 +222,11 @@ class Tally:
         self.missed_output = False
         """The first output came before anyone counted."""
         self.last_token: float | None = None
+        """Of the running round."""
+        self._round_end: float | None = None
+        """When the last content of the round before came."""
+        self._between = 0.0
+        self._rounds_before = 0
         self.chunks = 0
         self.stalls = self.retries = self.warnings = 0
         self.gaps = Gaps()
@@ -232,6 +240,19 @@ class Tally:
         messages = [choice.message for choice in missed.choices]
         self.missed_output = any(each.content or each.refusal or each.tool_calls for each in messages)
 
+    def begin_round(self) -> None:
+        """What comes next is another completion of the same stream, and the time until then is not the model's."""
+        if self.last_token is not None:
+            self._round_end, self.last_token = self.last_token, None
+
+    def first_of_round(self, at: float) -> None:
+        """The first content of a stream, or of one of its rounds."""
+        if self.first_token is None:
+            self.first_token = at
+        elif self._round_end is not None:
+            self._between += at - self._round_end
+            self._rounds_before += 1
+
     def stats(self, completion: Completion, error: str | None = None) -> StreamStats:
         """The figures, given how the stream stands or ended."""
 
@@ -239,13 +260,17 @@ class Tally:
             return None if at is None or self.started is None else at - self.started
 
         ttft = since_start(self.first_token)
-        e2e = since_start(self.last_token)
-        seconds = None if self.first_token is None or self.last_token is None else self.last_token - self.first_token
+        last_token = self._round_end if self.last_token is None else self.last_token
+        e2e = since_start(last_token)
+        seconds = (
+            None if self.first_token is None or last_token is None else last_token - self.first_token - self._between
+        )
         gaps = self.gaps.figures()
         usage = completion.usage
         tokens = None if usage is None else usage.completion_tokens
+        first_tokens = 1 + self._rounds_before
         # One token has no rate, and neither has what came in a single read: then a rate would be that of the loop.
-        later_tokens = tokens - 1 if tokens is not None and tokens > 1 else None
+        later_tokens = tokens - first_tokens if tokens is not None and tokens > first_tokens else None
         return StreamStats(
             model=completion.model,
             ended_by=completion.ended_by,

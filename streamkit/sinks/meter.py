@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from .figures import StreamStats, Tally
@@ -113,8 +113,8 @@ class Meter:
                     tally.gaps.add(gap)
                     for values in pending:
                         values.add(gap, at)
-                elif tally.first_token is None:
-                    tally.first_token = at
+                else:
+                    tally.first_of_round(at)
 
         def stall(stall: Stall) -> None:
             tally.stalls += 1
@@ -134,6 +134,9 @@ class Meter:
         if not missed.choices:
             stream.on("read", read)
         stream.on("chunk", chunk)
+        if stream.has_event("round"):
+            on: Any = stream.on  # its types know the events of every stream
+            on("round", lambda _: tally.begin_round())
         stream.on("retry", retry)
         stream.on("stall", stall)
         stream.on("warning", warning)

@@ -181,6 +181,10 @@ class OTelSink:
                 add = times.add
                 stream.on("chunk", lambda _: add(stream.read_at))
 
+        def begin_round(_: object) -> None:
+            if times is not None:
+                times.begin_round()
+
         def failed(reason: StreamError | StreamAborted) -> None:
             nonlocal failure
             failure = reason
@@ -209,6 +213,9 @@ class OTelSink:
         stream.on("start", start, replay=True)
         if not is_late:
             stream.on("chunk", first_chunk)
+        if stream.has_event("round"):
+            on: Any = stream.on  # its types know the events of every stream
+            on("round", begin_round)
         stream.on("error", failed, replay=True)
         stream.on("abort", failed, replay=True)
         stream.on("end", end, replay=True)

@@ -49,13 +49,18 @@ class ChunkTimes:
         self._histogram = histogram
         self._attributes = attributes
         self._context = context
-        self._latest = first
+        self._latest: float | None = first
         self._pending = PendingValues(self._record, since=first)
 
     def add(self, at: float) -> None:
         """A later chunk came: seconds, by the clock of `first`."""
-        self._pending.add(at - self._latest, at)
-        self._latest = at
+        latest, self._latest = self._latest, at
+        if latest is not None:
+            self._pending.add(at - latest, at)
+
+    def begin_round(self) -> None:
+        """The next chunk is the first of another completion."""
+        self._latest = None
 
     def flush(self) -> None:
         """Record what has not been recorded yet."""

@@ -219,6 +219,8 @@ class Pump:
     async def _rounds(self) -> EndedBy:
         while True:
             if self._chain is not None:
+                if self.stop is not None:
+                    raise _Interrupted  # nothing is asked for: no round begins
                 self._chain.begin(self.publish)
             ending = await self._attempts()
             self._settle()

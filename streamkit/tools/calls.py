@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -16,6 +16,7 @@ from .running import OutOfTime, run_function
 from .tool import ToolArgumentsError
 
 if TYPE_CHECKING:
+    from ..model import Completion
     from .tool import Tool
 
 __all__ = ["Approve", "CallPolicy", "OnError", "answer_calls"]
@@ -63,21 +64,21 @@ class CallPolicy:
 
 async def answer_calls(
     policy: CallPolicy,
-    calls: Sequence[ToolCall],
+    completion: Completion,
     *,
     answered: Callable[[ToolAnswer], None],
     publish: Callable[[str, object], None],
 ) -> None:
-    """Make the calls; `answered` takes in each outcome before it is published.
+    """Make the calls of a completion; `answered` takes in each outcome before it is published.
 
     Cancelled, it cancels what runs, and gives that a second to clean up. Raises ToolFailed as `on_error` says, and where
     `approve` fails.
     """
-    if not calls:
+    if not completion.tool_calls:
         return
-    one_round = _Round(policy, answered, publish)
+    one_round = _Round(policy, answered, publish, cut_short=_is_cut_short(completion))
     loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(one_round.settle(call)) for call in calls]
+    tasks = [loop.create_task(one_round.settle(call)) for call in completion.tool_calls]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
@@ -92,15 +93,27 @@ async def answer_calls(
             raise error
 
 
+def _is_cut_short(completion: Completion) -> bool:
+    """Whether a call may have lost its end. A JSON object that is whole has not; where there is none yet, nobody can tell."""
+    reasons = {choice.finish_reason for choice in completion.choices if choice.index == 0}
+    return bool(reasons & {"length", "content_filter"}) or (completion.ended_by == "eof" and not completion.complete)
+
+
 class _Round:
     """The calls of one completion: at most so many at once, and asked about one after the other."""
 
     def __init__(
-        self, policy: CallPolicy, answered: Callable[[ToolAnswer], None], publish: Callable[[str, object], None]
+        self,
+        policy: CallPolicy,
+        answered: Callable[[ToolAnswer], None],
+        publish: Callable[[str, object], None],
+        *,
+        cut_short: bool,
     ) -> None:
         self._policy = policy
         self._answered = answered
         self._publish = publish
+        self._cut_short = cut_short
         self._gate = asyncio.Semaphore(policy.at_once)
         self._asking = asyncio.Lock()
 
@@ -126,6 +139,9 @@ class _Round:
             return ToolFailure(
                 call, "unknown_tool", self._told(f"there is no tool {call.name!r}; the tools are {known}")
             )
+        if self._cut_short and not call.arguments.strip():  # else it would pass for a call without arguments
+            content = self._told("the message was cut short before the arguments of this call")
+            return ToolFailure(call, "invalid_arguments", content)
         try:
             arguments = tool.decode(call.arguments)
         except ToolArgumentsError as error:

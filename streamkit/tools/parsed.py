@@ -178,7 +178,7 @@ class _ParsedSource(Generic[T]):
         if (fence := _FENCE.fullmatch(text)) is not None:
             text = fence[1]
         try:
-            self._parsed = self.answer.decode(text)
+            self._parsed = self.answer.decode(text.lstrip("\ufeff"))
         except (InvalidJSON, InvalidValue) as error:
             raise _failure(completion, self.answer.name, error) from error
         if fence is not None:

@@ -100,6 +100,10 @@ class ToolCompletion(Completion, frozen=True, gc=True):  # exceptions in its ans
     rounds: tuple[Round, ...] = ()
     messages: tuple[dict[str, Any], ...] = ()
 
+    def __repr__(self) -> str:
+        shown = (name for name in self.__struct_fields__ if name != "messages")  # they hold the prompt
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
 
 class ToolFailed(StreamError):
     """A call failed, and `on_error="raise"` was asked for, or the `approve` hook itself failed.

@@ -32,7 +32,7 @@ def content_of(value: object) -> str:
     """
     if isinstance(value, str):
         value.encode()  # half a surrogate pair (a file name of os.listdir) cannot be sent
-        return str(value)
+        return str.__str__(value)  # of an enum its value: str() gives its name
     return to_json(value).decode()
 
 

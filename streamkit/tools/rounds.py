@@ -133,7 +133,7 @@ class ToolSource:
         def answered(answer: ToolAnswer) -> None:
             opened.answers[answer.call.id] = answer
 
-        await answer_calls(self._policy, calls, answered=answered, publish=publish)
+        await answer_calls(self._policy, completion, answered=answered, publish=publish)
         messages = self._messages(state)
         self._source = self._ask({**_without_force(self._source.request), "messages": list(messages)})
         self._state = _State(messages, (*state.rounds, opened.round(number)))
@@ -172,6 +172,11 @@ class ToolSource:
 def _without_force(request: Mapping[str, Any]) -> dict[str, Any]:
     """A request without a tool_choice that forces a call: it is fulfilled, and would be so in every round for ever."""
     choice = request.get("tool_choice")
+    if isinstance(choice, Mapping) and isinstance(allowed := choice.get("allowed_tools"), Mapping):
+        return {
+            **request,
+            "tool_choice": {**choice, "allowed_tools": {**allowed, "mode": "auto"}},
+        }  # a limit, which stays
     forced = choice == "required" or isinstance(choice, Mapping)
     return {name: value for name, value in request.items() if not (forced and name == "tool_choice")}
 

@@ -161,7 +161,7 @@ async def tool_results(
     def answered(answer: ToolAnswer) -> None:
         answers[answer.call.id] = answer
 
-    await answer_calls(policy, completion.tool_calls, answered=answered, publish=lambda event, payload: None)
+    await answer_calls(policy, completion, answered=answered, publish=lambda event, payload: None)
     return round_messages(completion, answers, reasoning_field=reasoning_field)
 
 

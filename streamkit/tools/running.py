@@ -58,6 +58,10 @@ async def _work(function: Callable[[], Any], name: str, *, is_async: bool) -> An
         return await value if inspect.isawaitable(value) else value
     except SystemExit as exit_:
         raise RuntimeError("the function tried to end the program") from exit_
+    except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise RuntimeError(type(error).__name__) from error  # as itself it would end whoever waits for it
 
 
 async def _give_up(work: asyncio.Task[Any], name: str) -> None:

@@ -60,7 +60,7 @@ class Tool(Generic[P, R]):
         self.name = name_of(function, name)
         functools.update_wrapper(self, plain, updated=())
         self.function = function
-        said, of_parameters = parse_docstring(inspect.getdoc(plain))
+        said, of_parameters = parse_docstring(_doc_of(plain))
         self.description = said if description is None else description
         if not isinstance(self.description, str):
             raise TypeError(f"description of tool {self.name!r} must be a text, not {type(description).__name__}")
@@ -201,6 +201,14 @@ def tool(*functions: Any, **options: Any) -> Any:
         return functools.partial(tool, **options)
     (function,) = functions
     return Tool(function.function if isinstance(function, Tool) else function, **options)
+
+
+def _doc_of(plain: Any) -> str | None:  # noqa: ANN401 - a function, or a method
+    """The docstring; of an object that can be called its class's, where its `__call__` has none but that of every `__call__`."""
+    owner = getattr(plain, "__self__", None)
+    if owner is not None and plain.__name__ == "__call__" and plain.__doc__ is None:
+        return inspect.getdoc(type(owner))
+    return inspect.getdoc(plain)
 
 
 def tools_by_name(tools: Iterable[Tool[..., Any] | Callable[..., Any]]) -> dict[str, Tool[..., Any]]:

@@ -75,9 +75,9 @@ def following(stream: CompletionStream) -> list[str]:
 
 GRAMMAR = re.compile(
     r"start"
-    r"( round( (connect )?retry)*( connect)?( chunk( (reasoning|text|refusal|tool_delta|usage))*)*"
+    r"( abort|( round( (connect )?retry)*( connect)?( chunk( (reasoning|text|refusal|tool_delta|usage))*)*"
     r"(( tool_call)* text_done( tool_(start|result|error))*)?)+"
-    r"( done| error| abort) end"
+    r"( done| error| abort)) end"
 )
 
 

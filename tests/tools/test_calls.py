@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from streamkit import StreamkitError
-from streamkit.model import ToolCall
+from streamkit.model import Choice, Completion, Message, ToolCall
 from streamkit.tools import ToolFailed, ToolFailure, ToolResult, ToolStart, tool
 from streamkit.tools.calls import CallPolicy, answer_calls
 from streamkit.tools.payloads import ToolAnswer
 from streamkit.tools.tool import tools_by_name
 
 from ..clock import driven, run, turns
-from .conversation import call
+from .conversation import call, whole
 
 
 def double(number: int) -> int:
@@ -59,7 +59,7 @@ class Heard:
 async def answered(calls: list[ToolCall], *tools: Any, **policy: Any) -> Heard:
     heard = Heard()
     made = CallPolicy(tools_by_name(tools or (double, later, fails, odd, hangs)), **policy)
-    await answer_calls(made, calls, answered=heard.answers.append, publish=heard.publish)
+    await answer_calls(made, whole(*calls), answered=heard.answers.append, publish=heard.publish)
     return heard
 
 
@@ -101,6 +101,30 @@ async def test_a_call_without_a_result_is_told_to_the_model_and_to_listeners(ask
     assert words in failure.content
     assert ("tool_start call_1" in heard.names) == (kind in {"raised", "unserializable"})
     assert "tool_result call_2" in heard.names
+
+
+@pytest.mark.parametrize(("finish_reason", "ended_by"), [("length", "done"), ("content_filter", "done"), (None, "eof")])
+async def test_a_call_that_lost_its_arguments_is_not_taken_for_one_without(finish_reason, ended_by):
+    wiped: list[str] = []
+
+    def wipe(path: str = "/") -> None:
+        wiped.append(path)
+
+    calls = (call("wipe", {"path": "/tmp"}), call("wipe", "", "call_2"))
+    choice = Choice(message=Message(tool_calls=calls), finish_reason=finish_reason)
+    heard = Heard()
+    await answer_calls(
+        CallPolicy(tools_by_name([wipe])),
+        Completion(choices=(choice,), ended_by=ended_by),
+        answered=heard.answers.append,
+        publish=heard.publish,
+    )
+    assert wiped == ["/tmp"]
+    failure = next(answer for answer in heard.answers if answer.call.id == "call_2")
+    assert isinstance(failure, ToolFailure)
+    assert failure.kind == "invalid_arguments"
+    assert "cut short" in failure.content
+    assert isinstance((await answered([call("wipe")], wipe)).answers[0], ToolResult)  # whole, it has none
 
 
 async def test_errors_and_results_whose_own_words_fail_do_no_harm():

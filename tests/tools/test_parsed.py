@@ -136,6 +136,12 @@ async def test_a_markdown_fence_is_taken_off_with_a_warning() -> None:
     assert completion.quirks["fenced_json"] == 1
 
 
+async def test_a_byte_order_mark_is_no_part_of_the_answer() -> None:
+    completion, partials, _ = await run(feed(f"\ufeff{TEXT}"), Week)
+    assert completion.parsed == WEEK
+    assert partials[-1] == json.loads(TEXT)
+
+
 REFUSAL = {"choices": [{"index": 0, "delta": {"refusal": "I cannot"}, "finish_reason": "stop"}]}
 CALL = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 CALLS = {"choices": [{"index": 0, "delta": {"tool_calls": [CALL]}, "finish_reason": "tool_calls"}]}

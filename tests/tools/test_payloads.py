@@ -12,6 +12,13 @@ def test_the_repr_of_a_round_start_does_not_show_the_prompt():
     assert repr(RoundStart(2, {"messages": ["a secret"]})) == "RoundStart(number=2)"
 
 
+def test_the_repr_of_a_completion_does_not_show_the_conversation():
+    completion = ToolCompletion(model="m", messages=({"role": "user", "content": "a secret"},))
+    assert "a secret" not in repr(completion)
+    assert "model='m'" in repr(completion)
+    assert "rounds=()" in repr(completion)
+
+
 def test_a_failed_tool_says_which_and_how_but_not_what_the_exception_said():
     cause = ValueError("a secret")
     error = ToolFailed(ToolFailure(call("weather"), "raised", "Error: ValueError: a secret", cause))

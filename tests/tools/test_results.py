@@ -24,6 +24,10 @@ class Sky(enum.Enum):
     CLEAR = "clear"
 
 
+class Named(str, enum.Enum):  # noqa: UP042 - of a StrEnum str() would be the value
+    COLD = "cold"
+
+
 class Report(msgspec.Struct):
     sky: Sky
     day: dt.date
@@ -34,6 +38,7 @@ class Report(msgspec.Struct):
     [
         ("ein Text, größer 🙂", "ein Text, größer 🙂"),
         ("", ""),
+        (Named.COLD, "cold"),
         (None, "null"),
         (7, "7"),
         (True, "true"),

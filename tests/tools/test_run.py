@@ -290,6 +290,17 @@ async def test_a_tool_choice_that_forces_a_call_holds_for_the_first_round():
         assert server.requests[1].json["tool_choice"] == "auto"
 
 
+async def test_a_tool_choice_that_limits_the_tools_holds_for_all_rounds():
+    only = [{"type": "function", "function": {"name": "weather"}}]
+    for mode in ("auto", "required"):
+        choice = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": only}}
+        async with conversation(asks(WEATHER), says("4.")) as (driver, server):
+            await run_tools(driver, "hi", [weather, add], tool_choice=choice)
+            first, second = (request.json["tool_choice"] for request in server.requests)
+        assert first == choice
+        assert second == {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": only}}
+
+
 async def test_stream_options_that_were_taken_out_stay_out():
     async with conversation(asks(WEATHER), says("4.")) as (driver, server):
         await run_tools(driver, "hi", [weather], stream_options=None)
@@ -407,6 +418,20 @@ async def test_an_abort_at_any_point_is_one_abort_and_one_end(event):
         completion, events = await aborted(stream)
         assert completion.ended_by == "abort"
         assert sum(name.startswith(event) for name in events) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "at start"])
+async def test_aborted_before_the_first_request_no_round_begins(when):
+    async with conversation(asks(WEATHER)) as (driver, server):
+        stream = run_tools(driver, "hi", [weather])
+        if when == "before":
+            stream.abort()
+        else:
+            stream.on("start", lambda _: stream.abort())
+        completion, events = await aborted(stream)
+        assert events == ["start", "abort", "end"]
+        assert (completion.rounds, server.requests) == ((), [])
+        assert [message["role"] for message in completion.messages] == ["user"]
 
 
 async def test_an_abort_in_the_second_round():

@@ -65,6 +65,14 @@ async def quits() -> None:
     sys.exit(1)
 
 
+class NoException(BaseException):
+    pass
+
+
+async def raises_no_exception() -> None:
+    raise NoException
+
+
 def raises_keyboard_interrupt() -> None:
     raise KeyboardInterrupt
 
@@ -74,6 +82,7 @@ def raises_keyboard_interrupt() -> None:
     [
         (cancels_itself, True, RuntimeError),
         (quits, True, RuntimeError),
+        (raises_no_exception, True, RuntimeError),
         (lambda: sys.exit(1), False, RuntimeError),
         (raises_keyboard_interrupt, False, RuntimeError),
         (lambda: next(iter(())), False, RuntimeError),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -31,7 +33,12 @@ from streamkit.sinks import (
 from streamkit.testing import Cut, Send, chunk, completion_server, sse, tape_script
 from streamkit.testing.script import Script
 from streamkit.tools import ToolStream, run_tools
+from streamkit.tools.calls import CallPolicy
+from streamkit.tools.rounds import ToolSource
+from streamkit.tools.tool import tools_by_name
 
+from ..clock import driven
+from ..stream.scripted import END, ScriptedSource
 from .conversation import asks, call, conversation, says
 
 WEATHER = call("weather", {"city": "Oslo"})
@@ -105,6 +112,40 @@ async def test_a_run_is_one_record_of_each_sink_and_a_tape_for_each_request(sink
     assert span.attributes["gen_ai.usage.output_tokens"] == 10
     assert span.status.is_ok or span.status.status_code.name == "UNSET"
     assert sinks.heard == ["round", "tool_start", "tool_result", "round", "done", "end"]
+
+
+@driven
+async def test_the_time_of_the_functions_is_not_the_models():
+    """Two rounds of 3 tokens in 2 s each, with 100 s between them."""
+
+    async def slow() -> str:
+        await asyncio.sleep(100)
+        return "ok"
+
+    usage = {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4}
+    begins: list[Any] = [5.0, sse(chunk("a"), done=False), 2.0]
+    rounds = [
+        ScriptedSource([*begins, asks(call("slow", "{}"), usage=usage), END]),
+        ScriptedSource([*begins, says("b", usage), END]),
+    ]
+    policy = CallPolicy(tools_by_name([slow]), tool_timeout=None)
+    stats, reader = StatsSink(), InMemoryMetricReader()
+    registry = CollectorRegistry()
+    otel = OTelSink(tracer_provider=TracerProvider(), meter_provider=MeterProvider([reader]))
+    source = ToolSource(rounds.pop(0), lambda body: rounds.pop(0), policy, max_rounds=2)
+    await ToolStream(source).attach(stats, otel, PrometheusSink(registry))
+
+    (seen,) = stats.recent
+    assert (seen.ttft, seen.e2e, seen.wall, seen.completion_tokens) == (5, 114, 114, 6)
+    assert (seen.tpot, seen.tokens_per_second) == (1, 1)
+    assert seen.inter_chunk is not None
+    assert (seen.inter_chunk.count, seen.inter_chunk.max) == (2, 2)
+    assert registry.get_sample_value("streamkit_inter_chunk_seconds_sum", {"model": "scripted"}) == 4
+    data = reader.get_metrics_data()
+    assert data is not None
+    metrics: Any = {each.name: each for scope in data.resource_metrics[0].scope_metrics for each in scope.metrics}
+    (point,) = metrics["gen_ai.client.operation.time_per_output_chunk"].data.data_points
+    assert point.max == 2
 
 
 async def test_the_tapes_of_a_run_play_the_conversation_again(sinks: Sinks):

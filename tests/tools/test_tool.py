@@ -244,6 +244,25 @@ def test_bound_methods_partials_and_objects_are_tools() -> None:
     assert tool(add.later).is_async
 
 
+def test_an_object_that_can_be_called_is_described_by_its_class_or_not_at_all() -> None:
+    class Add:
+        """Add one."""
+
+        def __call__(self, a: int) -> int:
+            return a + 1
+
+    class Plain:
+        def __call__(self, a: int) -> int:
+            return a
+
+    class Own(Add):
+        def __call__(self, a: int) -> int:
+            """Add none."""
+            return a
+
+    assert [tool(each).description for each in (Add(), Plain(), Own())] == ["Add one.", "", "Add none."]
+
+
 async def test_an_async_function_stays_async() -> None:
     @tool
     async def later(n: int) -> int:
