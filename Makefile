@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers docs bench rows soak fuzz clean
+.PHONY: help demo test check lint types layers docs bench judges rows soak fuzz clean
 
 help:
 	@echo "make demo    stream a recorded completion through streamkit, over loopback; no key needed"
@@ -20,6 +20,7 @@ help:
 	@echo "make check   ruff, mypy, pyright, the import contracts, the docs"
 	@echo "make docs    build the documentation into build/docs, warnings being errors"
 	@echo "make bench   the benchmarks   (ARGS=... passes arguments to them)"
+	@echo "make judges  real clients read through the relay what they read straight; --short: three of them"
 	@echo "make rows    what real feeds do, played to streamkit and its peers; --page docs/rows.md writes the page"
 	@echo "make soak    20,000 streams with random faults in one process"
 	@echo "make fuzz    a minute of fuzzing for each parser"
@@ -51,6 +52,10 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# It needs node, and chromium unless ARGS=--short. The other clients come from the package registries into build/judges.
+judges: $(VENV)/.test $(VENV)/.bench
+	$(BIN)/python -m benchmarks judges $(ARGS)
 
 # ARGS="--node DIR" plays openai-node too, ARGS="--python EXE" what is installed in another environment.
 rows: $(VENV)/.bench

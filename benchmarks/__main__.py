@@ -1,7 +1,8 @@
 """The command: ``python -m benchmarks cpu`` measures and prints; ``gate``, the default, also judges.
 
 ``emit``, ``concurrent``, ``memory`` and ``imports`` measure the rest of what docs/benchmarks.md shows; ``all`` runs
-them and ``cpu``; ``plots`` makes the tables and plots of that page. ``rows`` plays what real feeds do to streamkit and
+them and ``cpu``; ``plots`` makes the tables and plots of that page. ``fanout`` reads one stream many times through the
+relay and its peers, ``judges`` has real clients read through it. ``rows`` plays what real feeds do to streamkit and
 its peers, ``soak`` runs thousands of streams with random faults, ``fuzz`` feeds the parsers what nobody would send,
 ``windows`` says for how long a window hangs while a stream is shown in it.
 They take their own arguments: ``python -m benchmarks rows --help``.
@@ -38,8 +39,10 @@ OTHERS = {
     "all": "benchmarks.suite",
     "concurrent": "benchmarks.concurrent",
     "emit": "benchmarks.emit",
+    "fanout": "benchmarks.fanout",
     "fuzz": "benchmarks.fuzz",
     "imports": "benchmarks.imports",
+    "judges": "benchmarks.judges.command",
     "memory": "benchmarks.memory",
     "plots": "benchmarks.plots",
     "rows": "benchmarks.rows.command",

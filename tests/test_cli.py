@@ -33,11 +33,11 @@ async def test_help_lists_the_commands_that_exist_and_no_other() -> None:
 
     listed = outcome.out.partition("COMMAND\n")[2].splitlines()
     assert outcome.status == 0
-    assert [line.split()[0] for line in listed] == ["demo", "chat", "record", "replay", "inspect", "cast"]
+    assert [line.split()[0] for line in listed] == ["demo", "chat", "record", "replay", "serve", "inspect", "cast"]
     assert max(map(len, outcome.out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", ["demo", "chat", "record", "replay", "inspect", "cast"])
+@pytest.mark.parametrize("command", ["demo", "chat", "record", "replay", "serve", "inspect", "cast"])
 async def test_help_of_each_command_fits_80_columns(command: str) -> None:
     outcome = await run(command, "--help", env={"COLUMNS": "80"})
 

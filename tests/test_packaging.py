@@ -91,6 +91,12 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> Non
     assert {str(path) for path in SOURCES} <= set(names)
     assert "streamkit/py.typed" in names
     assert [name for name in names if name.endswith(".sse.jsonl")], "the demo's tape is not in the wheel"
+    page = {
+        str(path.relative_to(REPO))
+        for path in (REPO / "streamkit/web/page").rglob("*.*")
+        if path.suffix in {".html", ".js", ".css"}
+    }
+    assert page and page <= set(names), "the chat page is not in the wheel"
 
 
 def test_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:

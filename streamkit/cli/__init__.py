@@ -152,6 +152,47 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--port", type=_port, metavar="N", help="with --serve: the port, instead of a free one")
     replay.set_defaults(run=run_replay)
 
+    serve = commands.add_parser(
+        "serve",
+        help="relay a server to browsers and OpenAI clients",
+        description="Serves a page to chat in, and an API for OpenAI clients, before an OpenAI-\n"
+        "compatible server whose key stays here. Without a server and a key, it serves a\n"
+        "recorded answer.",
+        epilog=_ENVIRONMENT
+        + """\
+  STREAMKIT_TOKEN   the tokens, instead of --token
+
+""",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    serve.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="to listen on (default: 127.0.0.1, this machine only)"
+    )
+    serve.add_argument("--port", type=_port, default=8000, metavar="N", help="0: a free one (default: 8000)")
+    serve.add_argument("--base-url", metavar="URL", help="the server to relay, instead of OPENAI_BASE_URL")
+    serve.add_argument(
+        "--model",
+        action="append",
+        help="a model that clients may ask for, instead of OPENAI_MODEL; several: the first is the default",
+    )
+    serve.add_argument("--tape", metavar="FILE", help="relay a recorded answer instead of a server")
+    serve.add_argument(
+        "--speed", type=_speed, default=1.0, metavar="X", help="of a recorded answer: 2 is twice as fast, 0 at once"
+    )
+    serve.add_argument(
+        "--cors",
+        action="append",
+        metavar="ORIGIN",
+        help="let pages of this origin use it, as in https://chat.example; may be given several times",
+    )
+    serve.add_argument(
+        "--token",
+        action="append",
+        help="ask clients for it (Authorization: Bearer TOKEN); several: each is a user of its own",
+    )
+    serve.set_defaults(run=_run_serve)
+
     inspect = commands.add_parser(
         "inspect",
         help="show what a tape holds, and what came when",
@@ -176,6 +217,12 @@ def _parser() -> argparse.ArgumentParser:
     cast.add_argument("--width", type=_columns, default=80, metavar="N", help="columns of the terminal (default: 80)")
     cast.set_defaults(run=run_cast)
     return parser
+
+
+def _run_serve(options: argparse.Namespace, console: Console) -> None:
+    from .serve import run_serve  # aiohttp's server is not for those who only chat
+
+    run_serve(options, console)
 
 
 def _port(text: str) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = [
+    "advice",
     "error_in_body",
     "error_in_event",
     "error_in_object",
@@ -135,6 +136,15 @@ def error_in_body(body: object) -> object | None:
     return body if "choices" not in body and ("detail" in body or "message" in body) else None
 
 
+def advice(status: int) -> str:
+    """What the person at the keyboard can do about a status; it stands behind the server's own words in a StatusError.
+
+    >>> advice(404)
+    'check the model name and the base URL (is /v1 missing from its end?)'
+    """
+    return _ADVICE.get(status, "the server has a problem of its own: try again later" if status >= 500 else "")
+
+
 def status_error(
     status: int,
     headers: Mapping[str, str],
@@ -152,13 +162,12 @@ def status_error(
     429: Slow down - too many requests, or the quota is used up 2.0 requests
     """
     reported = _reported(_parse(body, headers.get("content-type", ""))).redacted(redact)
-    advice = _ADVICE.get(status, "the server has a problem of its own: try again later" if status >= 500 else "")
     retryable = is_retryable_status(status) and reported.code not in _FINAL_CODES
     # The OpenAI SDKs obey this header of their servers, in both directions.
     if (should := headers.get("x-should-retry", "").lower()) in {"true", "false"}:
         retryable = should == "true"
     error = StatusError(
-        " - ".join(filter(None, (f"{status}: {reported.message}", advice))),
+        " - ".join(filter(None, (f"{status}: {reported.message}", advice(status)))),
         retryable=retryable,
         status=status,
         code=reported.code,

@@ -1,0 +1,166 @@
+"""One stream to many readers over loopback HTTP: processor time a delivered event, delay, memory a reader.
+
+``python -m benchmarks fanout``. Beside aiohttp-sse and sse-starlette, each as its documentation shows: a queue a subscriber.
+The server and the readers are processes of their own, on a core each where there are two, and new for every run; the rounds are
+interleaved. Among the readers is a curl that is stopped (SIGSTOP) all the while: the others are not to notice. "Resident" is what
+the process grew by when the readers came (/proc/self/statm), after a few had warmed it up, without what the kernel keeps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .cores import two_cores
+from .fanout_server import WAYS
+from .process import ROOT, Process
+from .results import add_json_option, positive, save
+
+__all__ = ["main", "measure"]
+
+SECTION = "fanout"
+WARMUP = 1.0
+WARM_READERS = 20
+P99_LIMIT_MS = 100.0
+
+
+@contextmanager
+def _stopped_curl(url: str) -> Iterator[bool]:
+    """A client that has the headers and then reads no more; False without curl."""
+    curl = shutil.which("curl")
+    if curl is None:
+        yield False
+        return
+    with subprocess.Popen([curl, "-sN", url], stdout=subprocess.DEVNULL) as popen:
+        time.sleep(0.3)
+        os.kill(popen.pid, signal.SIGSTOP)
+        try:
+            yield True
+        finally:
+            popen.kill()
+
+
+def _once(way: str, readers: int, rate: int, seconds: float) -> dict[str, Any]:
+    cores = two_cores()
+    server_core, reader_core = ((str(core),) for core in cores) if cores else ((), ())
+    python = [sys.executable, "-m"]
+    with (
+        Process.running([*python, "benchmarks.fanout_server", way, *server_core], ROOT) as server,
+        Process.running([*python, "benchmarks.fanout_readers", *reader_core], ROOT) as clients,
+    ):
+        where = server.receive()
+        if (missing := where.get("missing")) is not None:
+            return {"missing": missing}
+        clients.ask({"do": "open", **where, "count": WARM_READERS})
+        server.ask({"do": "publish", "rate": rate, "seconds": WARMUP})
+        before = server.ask({"do": "resident"})["resident"]
+        clients.ask({"do": "open", **where, "count": readers - WARM_READERS})
+        after = server.ask({"do": "resident"})["resident"]
+        with _stopped_curl(f"http://127.0.0.1:{where['port']}{where['path']}") as stopped:
+            server.ask({"do": "publish", "rate": rate, "seconds": WARMUP})
+            clients.ask({"do": "result"})
+            published = server.ask({"do": "publish", "rate": rate, "seconds": seconds})
+            result = clients.ask({"do": "result"})
+        grown = server.ask({"do": "resident"})["resident"]
+    if result["delivered"] != published["events"] * readers:
+        return {"failed": f"{result['delivered']:,} of {published['events'] * readers:,} events came"}
+    return {
+        "microseconds_an_event": published["cpu"] * 1e6 / result["delivered"],
+        "cpu_share": published["cpu"] / published["wall"],
+        "resident_a_reader": (after - before) / (readers - WARM_READERS),
+        "grown_while_publishing": grown - after,
+        "stopped_curl": stopped,
+        **result,
+    }
+
+
+def measure(ways: list[str], readers: int, rate: int, seconds: float, rounds: int) -> dict[str, Any]:
+    """Every way, the rounds interleaved."""
+    taken: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way in ways:
+            taken[way].append(_once(way, readers, rate, seconds))
+    return {
+        "readers": readers,
+        "rate": rate,
+        "seconds": seconds,
+        "rounds": rounds,
+        "pinned": two_cores() is not None,
+        "ways": taken,
+    }
+
+
+def _median(rounds: list[dict[str, Any]], name: str) -> float | None:
+    values = [figures[name] for figures in rounds if name in figures]
+    return statistics.median(values) if values else None
+
+
+def table(measured: dict[str, Any]) -> str:
+    """The figures as aligned text."""
+    lines = [
+        (
+            f"{measured['readers']} readers of one stream at {measured['rate']} events/s, and one that is stopped;"
+            f" {measured['seconds']:g} s, median of {measured['rounds']} rounds;"
+            f" {'a core each' if measured['pinned'] else 'not pinned'}"
+        ),
+        "",
+        f"{'':16}{'us/event':>10}{'CPU':>7}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'KiB/reader':>12}",
+    ]
+    for way, rounds in measured["ways"].items():
+        if _median(rounds, "p50_ms") is None:
+            why = rounds[0].get("failed") or f"not installed: {rounds[0].get('missing')}"
+            lines.append(f"{way:16}  {why}")
+            continue
+        number = {name: _median(rounds, name) or 0.0 for name in rounds[0]}
+        lines.append(
+            f"{way:16}{number['microseconds_an_event']:10.1f}{number['cpu_share']:7.0%}{number['p50_ms']:9.1f}"
+            f"{number['p99_ms']:9.1f}{number['max_ms']:9.1f}{number['resident_a_reader'] / 1024:12.1f}"
+        )
+    return "\n".join(lines)
+
+
+def judged(measured: dict[str, Any]) -> list[str]:
+    """What streamkit does not keep: the delay, and to take less time and memory than the others that were measured."""
+    ours = measured["ways"].get("streamkit", [])
+    failures = []
+    p99 = _median(ours, "p99_ms")
+    if p99 is None or p99 >= P99_LIMIT_MS:
+        failures.append(f"p99 is {p99} ms, not under {P99_LIMIT_MS:g} ms")
+    for way, rounds in measured["ways"].items():
+        for name in ("microseconds_an_event", "resident_a_reader"):
+            mine, other = _median(ours, name), _median(rounds, name)
+            if way != "streamkit" and mine is not None and other is not None and mine >= other:
+                failures.append(f"{name}: {mine:.1f}, and {way} has {other:.1f}")
+    return failures
+
+
+def main(argv: list[str]) -> int:
+    """Print the table; 1 if streamkit is too slow, or not ahead of the others."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks fanout", description=__doc__)
+    parser.add_argument("--readers", type=positive, default=300, help="default %(default)s")
+    parser.add_argument("--rate", type=positive, default=50, help="events a second; default %(default)s")
+    parser.add_argument("--seconds", type=positive, default=6, help="measured in each run; default %(default)s")
+    parser.add_argument("--rounds", type=positive, default=3, help="default %(default)s")
+    parser.add_argument("--only", default=",".join(WAYS), metavar="NAMES", help="default %(default)s")
+    add_json_option(parser)
+    options = parser.parse_args(argv)
+    ways = options.only.split(",")
+    if unknown := [way for way in ways if way not in WAYS]:
+        parser.error(f"no way to serve is called {', '.join(unknown)}; there are {', '.join(WAYS)}")
+    if options.readers <= WARM_READERS:
+        parser.error(f"--readers {options.readers}: more than {WARM_READERS} are wanted")
+    measured = measure(ways, options.readers, options.rate, options.seconds, options.rounds)
+    print(table(measured))
+    save(options.json, SECTION, measured)
+    for failure in (failures := judged(measured)):
+        print(f"FAIL {failure}", file=sys.stderr)
+    return 1 if failures else 0

@@ -1,0 +1,3 @@
+"""Real clients, asked to read the same answers straight from an upstream and through streamkit's relay."""
+
+from __future__ import annotations

@@ -1,0 +1,294 @@
+"""The relay as an ASGI application (https://asgi.readthedocs.io/en/latest/specs/www.html), with no framework behind it.
+
+::
+
+    app = FastAPI(lifespan=lifespan)  # which has `async with driver, relay:` around its yield
+    app.mount("/ai", relay_asgi(relay))
+
+It runs by itself, too: `uvicorn module:app` with `app = relay_asgi(relay)`. Mounted, it is not told of the server's start and end
+(no framework passes them on), so that your application has to enter the relay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import parse_qsl
+from weakref import finalize, ref
+
+from ..errors import StreamError
+from .asgi_client import ASGIClient
+from .failures import failure_answer
+from .http import Answer, Request, StreamAnswer, handle
+from .limits import Limits
+from .records import StreamEnd
+from .relay import Relay
+from .serving import serve
+from .shutdown import hear_shutdown
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+
+    from ..stream import CompletionStream
+    from .asgi_client import Receive, Send
+    from .encode import EncodingName
+    from .relayed import Relayed
+    from .subscription import Outcome, RelaySubscription
+
+__all__ = ["ASGIApp", "relay_asgi", "send_stream"]
+
+Scope: TypeAlias = "MutableMapping[str, Any]"
+ASGIApp: TypeAlias = "Callable[[Scope, Receive, Send], Awaitable[None]]"
+
+_LAST_WORDS_SECONDS: Final = 0.25
+"""How long it may take to tell a client that the server shuts down."""
+
+_LINGER_SECONDS: Final = 1.0
+"""How long a client may take to read that the answer has failed, before its connection is closed: node and Chromium throw away
+what the program has not read when they see that a body is cut. Those that understand the error leave at once."""
+
+_UNLIMITED: Final = Limits(max_streams=None, max_streams_per_principal=None, max_seconds=None, max_output_bytes=None)
+"""For a stream that the application itself has made."""
+
+log = logging.getLogger("streamkit.web")
+
+
+def relay_asgi(relay: Relay, *, signals: bool = True) -> ASGIApp:
+    """The relay as an ASGI application, to be run or to be mounted.
+
+    Args:
+        relay: what answers. At the end of the lifespan, if the server tells of that, it is closed, and its driver with it.
+        signals: close it also at SIGTERM and SIGINT, from the first request on. Without that, a server that waits for open
+            responses before it says goodbye (all do) waits for streams that know of nothing.
+
+    >>> from streamkit import StreamDriver
+    >>> from streamkit.web import Relay
+    >>> app = relay_asgi(Relay(StreamDriver("http://localhost:8000/v1")))
+    """
+    return _RelayASGI(relay, signals=signals)
+
+
+class _RelayASGI:
+    def __init__(self, relay: Relay, *, signals: bool) -> None:
+        self._relay = relay
+        self._signals = signals
+        self._lives = False
+        """The server tells of its start and end."""
+        self._has_served = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            if not self._has_served:
+                self._has_served = True
+                self._before_first_request()
+            await self._serve(scope, receive, send)
+        elif kind == "lifespan":
+            await self._live(receive, send)
+        elif kind == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1003, "reason": "this is HTTP only"})
+        else:
+            raise RuntimeError(f"the relay serves http, not ASGI scopes of type {kind!r}")
+
+    def _before_first_request(self) -> None:
+        if self._signals:
+            # Where it is mounted, nobody says when it is not needed any more.
+            finalize(self._relay, _close_on_signal(self._relay)).atexit = False
+        if not self._lives and not self._relay.entered:
+            log.warning(
+                "the relay is not told when the server ends, because no lifespan reaches it: put `async with relay:` "
+                "around the yield of your application's lifespan, or its streams end untold"
+            )
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        self._lives = True
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._relay.close()
+        if self._relay.driver is not None:
+            await self._relay.driver.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with ASGIClient(receive, send, self._relay.limits.max_body) as client:
+            answering = handle(self._relay, _request(scope, client))
+            await _answer(answering, client, self._relay.send_timeout)
+
+
+async def send_stream(
+    stream: CompletionStream,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    encoding: EncodingName = "native",
+    headers: Iterable[tuple[str, str]] = (),
+    heartbeat: float = 15.0,
+    send_timeout: float = 20.0,
+) -> None:
+    """Answer one ASGI request with a stream of your own, from its first event to its end; it is started here.
+
+    An upstream that refuses before its first chunk becomes an HTTP status with a JSON error object; what fails later is told in
+    the stream, and the body is cut. The client's leaving aborts the stream; the server's shutdown is told to the client.
+
+    Args:
+        stream: not started, or without a chunk yet.
+        scope, receive, send: of the request.
+        encoding: "native" events, "openai" chunks, "guide" (`{"content": …}`), "plain" text.
+        headers: more of them.
+        heartbeat: seconds of silence after which the client gets a sign of life.
+        send_timeout: seconds that the client may take nothing before it is given up.
+
+    Raises:
+        RuntimeError: the stream has ended, has begun, is relayed already, or runs on another event loop.
+    """
+    relay = Relay(
+        None,
+        on_disconnect="continue",  # it is ended below, where there is more to say of why
+        limits=_UNLIMITED,
+        heartbeat=heartbeat,
+        early_commit=min(10.0, heartbeat),
+        send_timeout=send_timeout,
+    )
+    relayed = await relay.adopt(stream)
+    stop_hearing = _close_on_signal(relay)
+    try:
+        subscription = await relay.subscribe(relayed.id, 0, encoding)
+        async with ASGIClient(receive, send, 0) as client:
+            outcome = await _answer(_first_word(relayed, subscription), client, send_timeout, tuple(headers))
+        if outcome not in ("end", "error"):
+            stream.abort("the client has gone" if outcome in (None, "gone") else "the client takes nothing")
+    finally:
+        stop_hearing()
+        await relay.close()
+
+
+async def _first_word(relayed: Relayed, subscription: RelaySubscription) -> Answer | StreamAnswer:
+    try:
+        await relayed.ready()
+    except StreamError as error:
+        subscription.close()
+        status, headers, body = failure_answer(error)
+        return Answer(status, {"content-type": "application/json", "cache-control": "no-store", **headers}, body)
+    except BaseException:
+        subscription.close()
+        raise
+    encoder = subscription.encoder
+    headers = {"content-type": encoder.content_type, **encoder.headers}
+    if not encoder.content_type.startswith("text/event-stream"):
+        headers["content-encoding"] = "identity"  # or middleware would compress it, which means to collect it
+    return StreamAnswer(subscription, headers)
+
+
+async def _answer(
+    answering: Awaitable[Answer | StreamAnswer],
+    client: ASGIClient,
+    send_timeout: float,
+    more_headers: tuple[tuple[str, str], ...] = (),
+) -> Outcome | None:
+    """Answer as soon as there is an answer, if the client waits for it; how the stream of it ended, if it has one."""
+    future = asyncio.ensure_future(answering)
+    try:
+        await client.while_there(future)
+    except asyncio.CancelledError:
+        if (
+            not future.cancelled()
+            and future.exception() is None
+            and isinstance(answer := future.result(), StreamAnswer)
+        ):
+            answer.subscription.close("gone")
+        raise
+    if future.cancelled():
+        return None
+    answer = future.result()
+    headers = _raw((*answer.headers.items(), *more_headers))
+    if isinstance(answer, StreamAnswer):
+        return await _send_subscription(answer.subscription, answer.status, headers, client, send_timeout)
+    if answer.body:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    await client.start(answer.status, headers)
+    await client.finish(answer.body)
+    return "end"
+
+
+async def _send_subscription(
+    subscription: RelaySubscription,
+    status: int,
+    headers: list[tuple[bytes, bytes]],
+    client: ASGIClient,
+    send_timeout: float,
+) -> Outcome:
+    client.when_gone(lambda: subscription.close("gone"))
+    try:
+        await client.start(status, headers)
+        outcome = await serve(subscription, client, send_timeout=send_timeout)
+        if outcome == "end":
+            await client.finish()
+    except OSError:
+        outcome = "gone"
+    except asyncio.CancelledError:
+        # The server has lost patience with open responses, which is how hypercorn shuts down. (Or a middleware has, because the
+        # client left: then nobody hears it.)
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await client.send(_last_words(subscription))
+        raise
+    finally:
+        subscription.close("gone")
+    if outcome == "error":
+        await client.until_gone(_LINGER_SECONDS / 2 if _is_shutdown(subscription.end) else _LINGER_SECONDS)
+    # Unless it is whole, the body gets no end, and the server closes the connection: the one way in which HTTP says so.
+    return outcome
+
+
+def _is_shutdown(end: StreamEnd | None) -> bool:
+    return end is not None and end.reason == "shutdown"
+
+
+def _last_words(subscription: RelaySubscription) -> bytes:
+    """That the server shuts down, to one client."""
+    encoder = subscription.encoder
+    told = encoder.end(StreamEnd("shutdown"), 0)
+    # Who can resume may do so, here or elsewhere: it is told of no end, but of the error before it.
+    return told.partition(b"id: ")[0] if encoder.resumable else told
+
+
+def _request(scope: Scope, client: ASGIClient) -> Request:
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    if root and path.startswith(
+        root + "/"
+    ):  # the specification has it in the path; older servers and frameworks do not
+        path = path[len(root) :]
+    return Request(
+        method=scope["method"],
+        path=path.rstrip("/") or "/",  # Litestar puts a slash at the end of what it has mounted
+        headers={name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]},
+        read=client.body,
+        query=dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)),
+        root=root,
+    )
+
+
+def _raw(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def _close_on_signal(relay: Relay) -> Callable[[], None]:
+    """Close the relay when the process is told to end, if there still is a relay; returns what undoes that."""
+    loop = asyncio.get_running_loop()
+    known = ref(relay)
+    closing: set[asyncio.Task[None]] = set()
+
+    def close(relay: Relay) -> None:
+        closing.add(loop.create_task(relay.close(), name="streamkit.web.shutdown"))
+
+    def heard() -> None:
+        if (there := known()) is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(close, there)
+
+    return hear_shutdown(heard)

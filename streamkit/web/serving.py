@@ -1,0 +1,48 @@
+"""The loop that carries a subscription to a connection, the same for every kind of server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .encoded import Piece
+    from .subscription import Outcome, RelaySubscription
+
+__all__ = ["Outlet", "serve"]
+
+
+class Outlet(Protocol):
+    """The body of a response whose headers are out."""
+
+    async def send(self, data: bytes) -> None:
+        """Write, and return when there is room for more. Raises OSError when the client has gone."""
+        ...
+
+    def offer(self, piece: Piece) -> bool:
+        """Write at once if there is room, else take nothing and return False. It never raises."""
+        ...
+
+    def gone(self) -> bool:
+        """Whether the client has gone, as far as can be seen without waiting."""
+        ...
+
+
+async def serve(subscription: RelaySubscription, outlet: Outlet, *, send_timeout: float = 20.0) -> Outcome:
+    """Send a subscription's bytes until it ends, and say how it ended; the caller then ends the response accordingly.
+
+    A client that takes nothing for `send_timeout` seconds is given up ("timeout"). Cancelling it closes the subscription.
+    """
+    subscription.direct(outlet.offer, outlet.gone)
+    try:
+        async for data in subscription:
+            async with asyncio.timeout(send_timeout):
+                await outlet.send(data)
+    except TimeoutError:
+        subscription.close("timeout")
+    except OSError:
+        subscription.close("gone")
+    finally:
+        subscription.close("gone")
+    assert subscription.outcome is not None
+    return subscription.outcome

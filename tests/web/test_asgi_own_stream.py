@@ -1,0 +1,206 @@
+"""`send_stream`: the response of an endpoint that has a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from streamkit import StreamAborted, StreamDriver
+from streamkit.testing import Hang, Headers, answer, completion_server
+from streamkit.web.asgi import send_stream
+
+from .asgi_call import Call, calling, until_there
+from .relayed import HELLO_FEED, OPEN, until
+
+
+@asynccontextmanager
+async def stream_over(*scripts: Any, **settings: Any) -> AsyncIterator[tuple[Any, StreamDriver]]:
+    async with (
+        completion_server(*(scripts or (HELLO_FEED,))) as upstream,
+        StreamDriver(upstream.base_url, model="m", retries=0, **settings) as driver,
+    ):
+        yield upstream, driver
+
+
+def sending(stream: Any, **settings: Any) -> Any:
+    """An application that answers with a stream."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send_stream(stream, scope, receive, send, **settings)
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("encoding", "first", "last"),
+    [
+        ("native", b"retry: ", b'"seq":4}\n\n'),
+        ("openai", b"data: {", b"data: [DONE]\n\n"),
+        ("guide", b'data: {"content":"Hel"}', b"data: [DONE]\n\n"),
+        ("plain", b"Hel", b"lo"),
+    ],
+)
+async def test_stream_of_ones_own_is_sent_in_any_encoding(encoding: Any, first: bytes, last: bytes) -> None:
+    async with stream_over() as (_, driver):
+        heard: list[str] = []
+        stream = driver.stream("hi")
+        stream.on("text", heard.append)
+        app = sending(stream, encoding=encoding, headers=[("x-mine", "1")])
+        call = await Call("POST", "/").run(app)
+
+    assert call.status == 200
+    assert call.headers["x-mine"] == "1"
+    body = call.body.removeprefix(b": hb\n")
+    assert body.startswith(first)
+    assert body.endswith(last) or encoding == "native"
+    assert call.is_whole
+    assert heard == ["Hel", "lo"]
+    assert encoding != "plain" or call.headers["content-encoding"] == "identity"
+
+
+async def test_upstream_that_refuses_is_a_status() -> None:
+    refusal = answer(429, {"error": {"message": "slow down"}}, {"retry-after": "7"})
+    async with stream_over(refusal) as (_, driver):
+        call = await Call("POST", "/").run(sending(driver.stream("hi"), headers=[("x-mine", "1")]))
+
+    assert (call.status, call.headers["retry-after"], call.headers["x-mine"]) == (429, "7", "1")
+    assert call.headers["content-type"] == "application/json"
+    assert "slow down" in call.json["error"]["message"]
+
+
+async def test_silent_upstream_is_committed_to_with_the_first_heartbeat() -> None:
+    async with stream_over([Headers(), Hang()]) as (_, driver):
+        call = Call("POST", "/")
+        async with calling(sending(driver.stream("hi"), heartbeat=0.05, encoding="openai"), call):
+            await call.until(lambda call: call.body.count(b": hb\n") > 2)
+        assert call.status == 200
+
+
+async def test_client_that_leaves_aborts_a_stream_of_ones_own() -> None:
+    async with stream_over(OPEN) as (upstream, driver):
+        stream = driver.stream("hi")
+        call = Call("POST", "/")
+        reasons: list[Any] = []
+        stream.on("abort", lambda aborted: reasons.append(aborted.reason))
+        async with calling(sending(stream), call):
+            await call.until(until_there(b"lo"))
+            call.leave.set()
+        await asyncio.wait_for(upstream.requests[0].closed.wait(), 5)
+        await until(lambda: stream.completion.ended_by)
+
+    assert stream.completion.ended_by == "abort"
+    assert stream.completion.text == "Hello"
+    assert reasons == ["the client has gone"]
+
+
+async def test_client_that_leaves_before_the_first_word_aborts_it_too() -> None:
+    async with stream_over([Headers(), Hang()]) as (upstream, driver):
+        stream = driver.stream("hi")
+        call = Call("POST", "/")
+        async with calling(sending(stream), call):
+            await until(lambda: upstream.requests)
+            call.leave.set()
+        assert not call.sent
+        await until(lambda: stream.completion.ended_by)
+        assert stream.completion.ended_by == "abort"
+
+
+async def test_listeners_of_the_end_are_not_cut_short_by_the_response() -> None:
+    async with stream_over() as (_, driver):
+        stream = driver.stream("hi")
+        saved: list[str] = []
+
+        @stream.on("done")
+        async def save(completion: Any) -> None:
+            await asyncio.sleep(0.2)
+            saved.append(str(completion))
+
+        call = await Call("POST", "/").run(sending(stream, encoding="openai"))
+        assert call.is_whole
+        await until(lambda: saved)
+
+    assert saved == ["Hello"]
+
+
+async def test_signal_is_told_to_the_client_of_a_stream_of_ones_own(told_to_end: list[int]) -> None:
+    async with stream_over(OPEN) as (_, driver):
+        call = Call("POST", "/")
+        async with calling(sending(driver.stream("hi"), encoding="openai"), call) as task:
+            await call.until(until_there(b"lo"))
+            signal.raise_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                await task
+
+    assert b"shutdown" in call.body
+    assert not call.is_whole
+
+
+async def ended(driver: StreamDriver) -> Any:
+    stream = driver.stream("hi")
+    await stream
+    return stream
+
+
+async def begun(driver: StreamDriver) -> Any:
+    stream = driver.stream("hi")
+    await stream.start().wait_for("chunk")
+    return stream
+
+
+async def relayed(driver: StreamDriver) -> Any:
+    stream = driver.stream("hi")
+    call = Call("POST", "/")
+    async with calling(sending(stream), call):
+        await call.until(lambda call: call.sent)
+        call.leave.set()
+    return stream
+
+
+@pytest.mark.parametrize(
+    ("make", "script", "sentence"),
+    [
+        (ended, HELLO_FEED, "this stream has ended"),
+        (begun, OPEN, "this stream has begun"),
+        (relayed, OPEN, "this stream is relayed already"),
+    ],
+)
+async def test_stream_that_cannot_be_sent_is_refused_with_one_sentence(
+    make: Callable[[StreamDriver], Any], script: Any, sentence: str
+) -> None:
+    async with stream_over(script) as (_, driver):
+        stream = await make(driver)
+        call = Call("POST", "/")
+        with pytest.raises(RuntimeError, match=sentence) as refused:
+            await call.run(sending(stream))
+
+    assert not call.sent
+    assert "\n" not in str(refused.value)
+
+
+async def test_stream_of_another_loop_is_refused_with_one_sentence() -> None:
+    async with completion_server(OPEN) as upstream:
+        here, begun_there = asyncio.get_running_loop(), asyncio.Event()
+        streams: list[Any] = []
+
+        async def there() -> None:
+            async with StreamDriver(upstream.base_url, model="m") as driver:
+                streams.append(driver.stream("hi").start())
+                here.call_soon_threadsafe(begun_there.set)
+                with pytest.raises(StreamAborted):
+                    await streams[0]
+
+        running = here.run_in_executor(None, lambda: asyncio.run(there()))
+        await begun_there.wait()
+        call = Call("POST", "/")
+        with pytest.raises(RuntimeError, match="loop") as refused:
+            await call.run(sending(streams[0]))
+        streams[0].abort("enough")
+        await running
+
+    assert not call.sent
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from streamkit.web import shutdown
+from streamkit.web.shutdown import hear_shutdown
+
+from ..conftest import REPO
+
+
+@pytest.fixture
+def server() -> Iterator[list[str]]:
+    """What is heard, by the handler of a server among others."""
+    heard: list[str] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, lambda *_: heard.append("server"))
+    yield heard
+    assert not shutdown._listeners
+    assert not shutdown._replaced
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_all_hear_it_and_the_server_last(server: list[str], number: signal.Signals) -> None:
+    own = signal.getsignal(number)
+    stops = [hear_shutdown(lambda: server.append("first")), hear_shutdown(lambda: server.append("second"))]
+    signal.raise_signal(number)
+    assert server == ["first", "second", "server"]
+
+    stops[0]()
+    signal.raise_signal(number)
+    assert server[3:] == ["second", "server"]
+    stops[1]()
+    stops[1]()
+    assert signal.getsignal(number) == own
+    signal.raise_signal(number)
+    assert server[5:] == ["server"]
+
+
+def test_who_puts_a_handler_over_ours_keeps_it(server: list[str]) -> None:
+    own = signal.getsignal(signal.SIGTERM)
+    stop = hear_shutdown(lambda: server.append("listener"))
+    ours = signal.signal(signal.SIGTERM, lambda *_: server.append("later"))
+    stop()
+    signal.raise_signal(signal.SIGTERM)
+    assert server == ["later"]
+
+    stop = hear_shutdown(lambda: server.append("listener"))
+    signal.signal(signal.SIGTERM, ours)
+    signal.raise_signal(signal.SIGTERM)
+    assert server[1:] == ["listener", "server"]
+    stop()
+    assert signal.getsignal(signal.SIGTERM) == own
+
+
+def test_ignored_signal_stays_ignored(server: list[str]) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stop = hear_shutdown(lambda: server.append("listener"))
+    signal.raise_signal(signal.SIGTERM)
+    stop()
+
+    assert not server
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+
+
+def test_outside_the_main_thread_nothing_happens(server: list[str]) -> None:
+    own = signal.getsignal(signal.SIGTERM)
+    stops = []
+    thread = threading.Thread(target=lambda: stops.append(hear_shutdown(lambda: server.append("listener"))))
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) == own
+    stops[0]()
+
+    stop = hear_shutdown(lambda: server.append("listener"))
+    thread = threading.Thread(target=stop)
+    thread.start()
+    thread.join()
+    signal.raise_signal(signal.SIGTERM)
+    assert server == ["server"]  # ours is still there, and passes on
+    hear_shutdown(lambda: None)()
+
+
+def test_process_without_a_handler_dies_of_it_as_before() -> None:
+    code = (
+        "import signal; from streamkit.web.shutdown import hear_shutdown;"
+        "hear_shutdown(lambda: print('told', flush=True)); signal.raise_signal(signal.SIGTERM); print('alive')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, timeout=50, check=False
+    )
+
+    assert (result.returncode, result.stdout) == (-signal.SIGTERM, "told\n")
