@@ -7,7 +7,7 @@ import os
 import signal
 from contextlib import AsyncExitStack, suppress
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from ..driver import StreamDriver
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .console import Console
 
 __all__ = ["run_serve"]
+
+GRACE: Final = 60.0
+"""Seconds for which an answer goes on without its page: a closed laptop, a train in a tunnel."""
 
 
 def run_serve(options: Namespace, console: Console) -> None:
@@ -56,7 +59,7 @@ async def _serve(options: Namespace, console: Console, authorize: Authorize | No
         driver = await stack.enter_async_context(
             StreamDriver(upstream.base_url, upstream.api_key, model=upstream.models[0] if upstream.models else None)
         )
-        relay = Relay(driver, authorize=authorize, cors=cors, models=upstream.models or None, page=True)
+        relay = Relay(driver, authorize=authorize, cors=cors, models=upstream.models or None, page=True, grace=GRACE)
         try:
             url = await stack.enter_async_context(relay_site(relay, options.host, options.port))
         except OSError as error:
