@@ -10,6 +10,7 @@ if sys.platform == "win32":
 import resource
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from streamkit.cli.console import UsageError
@@ -42,20 +43,21 @@ def test_place_that_will_not_do_is_named(name: str, says: str, tmp_path: Path) -
     assert (tmp_path / "there").read_text() == "precious"
 
 
-@pytest.fixture(name="full_disk")
-def _full_disk() -> Iterator[None]:
-    """No file can be larger than 8,000 bytes."""
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file can be larger than 8,000 bytes. Not a fixture: pytest's own output may go to a file, and already be longer."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_half_a_file_is_removed(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="File too large"):
+    with full_disk(), pytest.raises(OSError, match="File too large"):
         write_new(str(tmp_path / "a"), "x" * 10_000)
 
     assert list(tmp_path.iterdir()) == []
