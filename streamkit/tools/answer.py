@@ -9,7 +9,7 @@ from .schema import resolve, schema_of
 from .strict import strict_schema
 from .values import Decoder, InvalidValue
 
-__all__ = ["NOTHING_YET", "Answer"]
+__all__ = ["NOTHING_YET", "TypedAnswer"]
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ NOTHING_YET: Final[Any] = object()
 """No value: None is one."""
 
 
-class Answer(Generic[T]):
+class TypedAnswer(Generic[T]):
     """What is asked for: a type, how it is said to the model, and how it is read.
 
     Strict mode wants an object: any other type becomes the one property, `value`, of an object.

@@ -10,7 +10,7 @@ from ..errors import StreamError
 from ..model import Completion, StreamWarning
 from ..stream import CompletionStream
 from ..subscriptions import EVENTS, Subscription
-from .answer import NOTHING_YET, Answer
+from .answer import NOTHING_YET, TypedAnswer
 from .partial import PartialJSON
 from .shape import Shape
 from .typed_parsed import ParsedCompletion, ParsedEvents, ParsedSubscribe, ParsedWaitFor
@@ -133,7 +133,7 @@ class ParsedStream(CompletionStream, Generic[T]):
 class _ParsedSource(Generic[T]):
     """A `RoundsSource` of one round, which ends with a value or with ParseFailed."""
 
-    def __init__(self, source: Source, answer: Answer[T]) -> None:
+    def __init__(self, source: Source, answer: TypedAnswer[T]) -> None:
         self._source = source
         self.answer = answer
         self._parsed: T | None = None
@@ -260,7 +260,7 @@ def stream_parsed(
     {'name': 'Oslo', 'people': 700000}
     City(name='Oslo', people=700000)
     """
-    answer: Answer[T] = Answer(type, name, strict)
+    answer: TypedAnswer[T] = TypedAnswer(type, name, strict)
     request.setdefault("response_format", answer.response_format)
     source, settings = driver.source(prompt, **request)
     return driver.adopt(ParsedStream(_ParsedSource(source, answer), settings=settings, emitter=emitter))
