@@ -39,7 +39,7 @@ LETTERS: Final = {
 # An attempt that has published anything is not retried.
 GRAMMAR: Final = re.compile(r"s(c?r)*(cx*)?[DEA]\.")
 
-LIMITS: Final = Timeout(first=1.0, idle=1.0, after_finish=0.3)
+LIMITS: Final = Timeout(first=2.5, idle=2.5, after_finish=0.3)
 
 INTERRUPTIONS: Final = (
     "abort by task",
