@@ -57,6 +57,7 @@ class BlockingStream(Generic[_T]):
         self._handover: _Handover[_T] = _Handover()
         self._future: futures.Future[object] | None = None
         self._over = False
+        self._starting = False
 
     @property
     def stream(self) -> CompletionStream:
@@ -91,6 +92,9 @@ class BlockingStream(Generic[_T]):
         if self._future is None and self._thread.running:
             self._future = self._thread.submit(_leave(self._stream))
         if self._future is not None:
+            # Again: an iteration that a listener left may have aborted while the stream was still being started here.
+            self._call_soon(self._stream.abort, "the stream was closed")
+            self._call_soon(self._handover.leave)
             futures.wait([self._future])
         self._handover.queue.clear()
 
@@ -115,9 +119,10 @@ class BlockingStream(Generic[_T]):
             return False
         if handover.queue:
             return True
-        future = self._start() if self._future is None else self._future
-        if self._thread.is_current:
+        # A listener may be here while the thread that starts the stream has not been told of its future yet.
+        if self._starting and self._thread.is_current:
             raise RuntimeError("a stream cannot be waited for on the loop that drives it: use `async for` there")
+        future = self._start() if self._future is None else self._future
         if os.getpid() != self._pid:
             raise RuntimeError("this stream runs in the process that was forked: open another one here")
         if handover.paused is not None:
@@ -141,6 +146,7 @@ class BlockingStream(Generic[_T]):
 
     def _start(self) -> futures.Future[object]:
         handover = self._handover
+        self._starting = not self._thread.is_current  # there, submit refuses
         future = self._future = self._thread.submit(_drive(self._stream, self._items, handover))
         future.add_done_callback(lambda _: handover.ready.set())
         return future
