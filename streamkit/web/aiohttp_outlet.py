@@ -8,6 +8,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from .serving import LINGER
+
 if TYPE_CHECKING:
     from aiohttp import web
     from aiohttp.abc import AbstractStreamWriter
@@ -15,17 +17,13 @@ if TYPE_CHECKING:
     from .encoded import Piece
     from .subscription import Outcome
 
-__all__ = ["LINGER", "ResponseOutlet"]
+__all__ = ["ResponseOutlet"]
 
 SEND_BUFFER: Final = 32 * 1024
 """Of the kernel; by default a client that has stopped reading swallows megabytes before anyone notices."""
 
 HIGH_WATER: Final = 16 * 1024
 """What may wait in the process for one client, in bytes, before it counts as slow."""
-
-
-LINGER: Final = 1.0
-"""How long, in seconds, a client has for reading an error before the connection goes."""
 
 _LOOK_EVERY: Final = 0.02
 

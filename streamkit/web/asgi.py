@@ -25,7 +25,7 @@ from .http import Answer, Request, StreamAnswer, handle
 from .limits import Limits
 from .records import StreamEnd
 from .relay import Relay
-from .serving import serve
+from .serving import linger_after, serve
 from .shutdown import hear_shutdown
 
 if TYPE_CHECKING:
@@ -44,10 +44,6 @@ ASGIApp: TypeAlias = "Callable[[Scope, Receive, Send], Awaitable[None]]"
 
 _LAST_WORDS_SECONDS: Final = 0.25
 """How long it may take to tell a client that the server shuts down."""
-
-_LINGER_SECONDS: Final = 1.0
-"""How long a client may take to read that the answer has failed, before its connection is closed: node and Chromium throw away
-what the program has not read when they see that a body is cut. Those that understand the error leave at once."""
 
 _UNLIMITED: Final = Limits(max_streams=None, max_streams_per_principal=None, max_seconds=None, max_output_bytes=None)
 """For a stream that the application itself has made."""
@@ -240,13 +236,9 @@ async def _send_subscription(
     finally:
         subscription.close("gone")
     if outcome == "error":
-        await client.until_gone(_LINGER_SECONDS / 2 if _is_shutdown(subscription.end) else _LINGER_SECONDS)
+        await client.until_gone(linger_after(subscription))
     # Unless it is whole, the body gets no end, and the server closes the connection: the one way in which HTTP says so.
     return outcome
-
-
-def _is_shutdown(end: StreamEnd | None) -> bool:
-    return end is not None and end.reason == "shutdown"
 
 
 def _last_words(subscription: RelaySubscription) -> bytes:

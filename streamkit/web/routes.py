@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from .aiohttp_outlet import LINGER, ResponseOutlet
+from .aiohttp_outlet import ResponseOutlet
 from .http import PATHS, Answer, Request, StreamAnswer, handle
 from .page import PAGE_PATHS
 from .refusals import Refused
-from .serving import serve
+from .serving import linger_after, serve
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -113,8 +113,7 @@ async def _respond(relay: Relay, prefix: str, request: web.Request) -> web.Strea
         outcome = "gone"
     finally:
         subscription.close("gone")
-    end = subscription.end
-    await outlet.finish(outcome, linger=LINGER / 2 if end is not None and end.reason == "shutdown" else LINGER)
+    await outlet.finish(outcome, linger=linger_after(subscription))
     return outlet.response
 
 

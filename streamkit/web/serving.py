@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from .encoded import Piece
     from .subscription import Outcome, RelaySubscription
 
-__all__ = ["Outlet", "serve"]
+__all__ = ["LINGER", "Outlet", "linger_after", "serve"]
+
+LINGER: Final = 1.0
+"""How long, in seconds, a client may take to read that the answer has failed, before its connection is closed: node and Chromium
+throw away what the program has not read when they see that a body is cut. Those that understand the error leave at once."""
 
 
 class Outlet(Protocol):
@@ -46,3 +50,9 @@ async def serve(subscription: RelaySubscription, outlet: Outlet, *, send_timeout
         subscription.close("gone")
     assert subscription.outcome is not None
     return subscription.outcome
+
+
+def linger_after(subscription: RelaySubscription) -> float:
+    """How long the connection stays open for a client that was told of an error, in seconds; half of it where all shuts down."""
+    end = subscription.end
+    return LINGER / 2 if end is not None and end.reason == "shutdown" else LINGER

@@ -9,11 +9,12 @@ import pytest
 from aiohttp import web
 
 from streamkit.web import Record, RelaySubscription, StreamEnd, encoding, serve
-from streamkit.web.aiohttp_outlet import HIGH_WATER, LINGER, SEND_BUFFER, ResponseOutlet
+from streamkit.web.aiohttp_outlet import HIGH_WATER, SEND_BUFFER, ResponseOutlet
 from streamkit.web.encoded import Encoded, Piece
 from streamkit.web.hub import Hub
 from streamkit.web.memory_log import MemoryLog
 from streamkit.web.records import EndReason
+from streamkit.web.serving import LINGER
 
 from .scripted import chunk_record
 

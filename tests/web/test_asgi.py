@@ -149,7 +149,7 @@ async def test_stream_that_fails_is_left_without_an_end_once_the_client_knows() 
 
 
 async def test_client_that_stays_after_the_error_is_waited_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamkit.web.asgi._LINGER_SECONDS", 0.05)
+    monkeypatch.setattr("streamkit.web.serving.LINGER", 0.05)
     async with app_over([Send(sse(chunk("Hel"), done=False)), Cut()]) as (_, app, _):
         call = await Call("POST", "/v1/chat/completions", STREAM).run(app)
 
