@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from ..errors import StreamAborted, StreamError
 from ..model import Completion, ToolCall
+from .backlog import Batch
 
 if TYPE_CHECKING:
-    from ..model import Event
-    from .backlog import Batch, StreamEnding
+    from collections.abc import Callable
 
-__all__ = ["Span", "Spans", "Style"]
+    from ..model import Event
+    from .backlog import StreamEnding
+
+__all__ = ["Span", "Spans", "Style", "shown_by"]
 
 Style: TypeAlias = Literal["text", "reasoning", "note", "error"]
 """The answer; what the model thought before it; what happened, in a line of its own; how it failed, likewise."""
@@ -68,6 +71,32 @@ class Spans:
         self._style = style
         self._tail = (self._tail + text)[-2:]
         spans.append(Span(style, text))
+
+
+def shown_by(
+    append: Callable[[list[Span]], object], append_reasoning: Callable[[list[Span]], object] | None = None
+) -> Callable[[Batch], None]:
+    """A function that shows the batches of one stream: by one function that appends spans, or reasoning apart by another.
+
+    >>> from streamkit.gui import Batch
+    >>> from streamkit.model import Event
+    >>> show = shown_by(print, lambda spans: print("apart:", spans))
+    >>> show(Batch((Event("reasoning", "Well.", 0.0), Event("text", "Yes", 0.0))))
+    apart: [Span(style='reasoning', text='Well.')]
+    [Span(style='text', text='Yes')]
+    """
+    answer, thoughts = Spans(), Spans()
+
+    def show(batch: Batch) -> None:
+        if append_reasoning is None:
+            append(answer.of(batch))
+            return
+        apart = tuple(event for event in batch.events if event.name == "reasoning")
+        append_reasoning(thoughts.of(Batch(apart)))
+        rest = tuple(event for event in batch.events if event.name != "reasoning")
+        append(answer.of(Batch(rest, batch.ending)))
+
+    return show
 
 
 def _said(event: Event) -> Span:

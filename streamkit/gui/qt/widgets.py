@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from ...stream import CompletionStream
 from ..backlog import Batch
 from ..frames import FrameSink
-from ..spans import Span, Spans
+from ..spans import Span, shown_by
 from .binding import binding_of, is_alive
 from .dispatcher import QtDispatcher
 
@@ -92,16 +92,10 @@ def bind(
     if on_batch is not None and not callable(on_batch):
         raise TypeError(f"on_batch must be callable, not {type(on_batch).__name__}")
     dispatcher = QtDispatcher(widget)
-    answer, thoughts = Spans(), Spans()
+    append_batch = shown_by(append, None if reasoning is None else append_reasoning)
 
     def show(batch: Batch) -> None:
-        if append_reasoning is append:
-            append(answer.of(batch))
-        else:
-            apart = tuple(event for event in batch.events if event.name == "reasoning")
-            append_reasoning(thoughts.of(Batch(apart)))
-            rest = tuple(event for event in batch.events if event.name != "reasoning")
-            append(answer.of(Batch(rest, batch.ending)))
+        append_batch(batch)
         if batch.ending is not None:
             unbind()
         if on_batch is not None:

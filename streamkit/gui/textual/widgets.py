@@ -8,7 +8,7 @@ from textual.widgets import Button
 
 from ...stream import CompletionStream
 from ..frames import Batch, FrameSink
-from ..spans import Spans
+from ..spans import shown_by
 from .dispatcher import TextualDispatcher
 from .pages import page_of
 
@@ -98,16 +98,10 @@ def bind(
     page = page_of(widget, "widget")
     thoughts_page = page if reasoning is None else page_of(reasoning, "reasoning")
     dispatcher = TextualDispatcher(widget)
-    answer, thoughts = Spans(), Spans()
+    append_batch = shown_by(page.append, None if reasoning is None else thoughts_page.append)
 
     def show(batch: Batch) -> None:
-        if thoughts_page is page:
-            page.append(answer.of(batch))
-        else:
-            apart = tuple(event for event in batch.events if event.name == "reasoning")
-            thoughts_page.append(thoughts.of(Batch(apart)))
-            rest = tuple(event for event in batch.events if event.name != "reasoning")
-            page.append(answer.of(Batch(rest, batch.ending)))
+        append_batch(batch)
         if batch.ending is not None:
             unbind()
         if on_batch is not None:

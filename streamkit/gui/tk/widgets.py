@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...stream import CompletionStream
 from ..frames import Batch, FrameSink
-from ..spans import Span, Spans
+from ..spans import Span, shown_by
 from .dispatcher import TkDispatcher, exists
 
 if TYPE_CHECKING:
@@ -62,16 +62,10 @@ def bind(
     dispatcher = _dispatcher_of(widget)
     page = _Page(widget)
     thoughts_page = page if reasoning is None else _Page(reasoning)
-    answer, thoughts = Spans(), Spans()
+    append_batch = shown_by(page.append, None if reasoning is None else thoughts_page.append)
 
     def show(batch: Batch) -> None:
-        if thoughts_page is page:
-            page.append(answer.of(batch))
-        else:
-            apart = tuple(event for event in batch.events if event.name == "reasoning")
-            thoughts_page.append(thoughts.of(Batch(apart)))
-            rest = tuple(event for event in batch.events if event.name != "reasoning")
-            page.append(answer.of(Batch(rest, batch.ending)))
+        append_batch(batch)
         if batch.ending is not None:
             unbind()
         if on_batch is not None:
