@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
 
 from ..errors import StreamError
@@ -15,15 +14,16 @@ from .partial import PartialJSON
 from .shape import Shape
 from .typed_parsed import ParsedCompletion, ParsedEvents, ParsedSubscribe, ParsedWaitFor
 from .values import InvalidJSON, InvalidValue
+from .wrapped_source import WrappedSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator
     from typing import Self
 
     from pyee import EventEmitter
 
     from ..driver import StreamDriver
-    from ..model import Connected, Event
+    from ..model import Event
     from ..settings import Settings
     from ..stream import Source
     from ..wire.request import Prompt
@@ -130,44 +130,14 @@ class ParsedStream(CompletionStream, Generic[T]):
                 self._tell()
 
 
-class _ParsedSource(Generic[T]):
+class _ParsedSource(WrappedSource, Generic[T]):
     """A `RoundsSource` of one round, which ends with a value or with ParseFailed."""
 
     def __init__(self, source: Source, answer: TypedAnswer[T]) -> None:
-        self._source = source
+        super().__init__(source)
         self.answer = answer
         self._parsed: T | None = None
         self._fenced = False
-
-    @property
-    def request(self) -> Mapping[str, Any]:
-        """The request body."""
-        return self._source.request
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The keys that are sent."""
-        return tuple(getattr(self._source, "secrets", ()))
-
-    async def connect(self) -> tuple[Connected, Sequence[StreamWarning]]:
-        """Send the request."""
-        return await self._source.connect()
-
-    async def read(self) -> bytes:
-        """The next bytes."""
-        return await self._source.read()
-
-    def read_nowait(self) -> bytes:
-        """What has come already."""
-        return self._source.read_nowait()
-
-    def close(self, *, whole: bool) -> None:
-        """Let go of the connection."""
-        self._source.close(whole=whole)
-
-    def redact(self, text: str) -> str:
-        """The text without the keys."""
-        return self._source.redact(text)
 
     def begin(self, publish: Callable[[str, object], None]) -> None:
         """The stream has started."""

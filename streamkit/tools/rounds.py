@@ -12,11 +12,12 @@ from ..model import Usage
 from .calls import answer_calls
 from .payloads import Round, RoundStart, ToolCompletion, TooManyRounds
 from .results import round_messages
+from .wrapped_source import WrappedSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..model import Completion, Connected, StreamWarning
+    from ..model import Completion
     from ..stream import Source
     from .calls import CallPolicy
     from .payloads import ToolAnswer
@@ -47,7 +48,7 @@ class _State(NamedTuple):
     open: _Open | None = None
 
 
-class ToolSource:
+class ToolSource(WrappedSource):
     """A `RoundsSource` that answers the calls of each completion and asks for the next, until one has no calls.
 
     Args:
@@ -67,51 +68,12 @@ class ToolSource:
         max_rounds: int,
         reasoning_field: str | None = None,
     ) -> None:
-        self._source = first
+        super().__init__(first)
         self._ask = ask
         self._policy = policy
         self._max_rounds = max_rounds
         self._reasoning_field = reasoning_field
         self._state = _State(tuple(first.request["messages"]))
-
-    # --- a source: that of the running round ------------------------------------------------------------------------
-
-    @property
-    def request(self) -> Mapping[str, Any]:
-        """The request of the running round."""
-        return self._source.request
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The keys that are sent."""
-        return tuple(getattr(self._source, "secrets", ()))
-
-    @property
-    def server(self) -> Any:  # noqa: ANN401 - what the source says of it
-        """Where the requests go, if the source says so."""
-        return getattr(self._source, "server", None)
-
-    async def connect(self) -> tuple[Connected, Sequence[StreamWarning]]:
-        """Ask for the completion of the running round."""
-        return await self._source.connect()
-
-    async def read(self) -> bytes:
-        """The next bytes of the running round."""
-        return await self._source.read()
-
-    def read_nowait(self) -> bytes:
-        """What has come already of the running round."""
-        return self._source.read_nowait()
-
-    def close(self, *, whole: bool) -> None:
-        """Let go of the connection of the running round."""
-        self._source.close(whole=whole)
-
-    def redact(self, text: str) -> str:
-        """The text without the keys."""
-        return self._source.redact(text)
-
-    # --- of several rounds ------------------------------------------------------------------------------------------
 
     def begin(self, publish: Callable[[str, object], None]) -> None:
         """A round begins."""
@@ -119,7 +81,7 @@ class ToolSource:
         publish("round", RoundStart(len(self._state.rounds) + 1, self.request))
 
     async def more(self, completion: Completion, publish: Callable[[str, object], None]) -> bool:
-        """ToolAnswer the calls of a completion, and get ready to ask for the next; False where there are none."""
+        """Answer the calls of a completion, and get ready to ask for the next; False where there are none."""
         calls, opened = completion.tool_calls, _Open(completion, {})
         state = self._state = self._state._replace(asking=False, open=opened)
         number = len(state.rounds) + 1
