@@ -13,7 +13,8 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,13 @@ def aimock() -> list[str]:
     return [node, str(script)]
 
 
-@pytest.fixture(scope="module")
-def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One server for all tests: it takes a second to start."""
-    command, folder = aimock(), tmp_path_factory.mktemp("aimock")
-    (folder / "fixtures.json").write_text(json.dumps({"fixtures": FIXTURES}), encoding="utf-8")
-    options = ["--port", "0", "--host", "127.0.0.1", "--fixtures", "fixtures.json", "--strict", "--chunk-size", "5"]
+@contextmanager
+def running_aimock(folder: Path, fixtures: Sequence[object], chunk_size: int) -> Iterator[str]:
+    """The base URL of one that answers by these fixtures, in pieces of so many characters; its files are in `folder`."""
+    command = aimock()
+    (folder / "fixtures.json").write_text(json.dumps({"fixtures": fixtures}), encoding="utf-8")
+    options = ["--port", "0", "--host", "127.0.0.1", "--fixtures", "fixtures.json", "--strict"]
+    options += ["--chunk-size", str(chunk_size)]
     environment = {**os.environ, "AIMOCK_API_KEYS": "sk-test"}
     with (folder / "log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen([*command, *options], cwd=folder, env=environment, stdout=log, stderr=log)
@@ -92,6 +94,13 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server for all tests: it takes a second to start."""
+    with running_aimock(tmp_path_factory.mktemp("aimock"), FIXTURES, chunk_size=5) as base_url:
+        yield base_url
 
 
 @pytest.fixture

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import re
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -16,7 +11,7 @@ import pytest
 from streamkit import StreamDriver
 from streamkit.tools import ToolCompletion, ToolFailure, ToolResult, TooManyRounds, run_tools
 
-from ..test_aimock import aimock
+from ..test_aimock import running_aimock
 from .conversation import following, is_grammatical
 
 PARIS = {"name": "get_weather", "arguments": '{"city":"Paris"}', "id": "call_001"}
@@ -46,22 +41,8 @@ FIXTURES = [
 
 @pytest.fixture(scope="module")
 def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    command, folder = aimock(), tmp_path_factory.mktemp("aimock")
-    (folder / "fixtures.json").write_text(json.dumps({"fixtures": FIXTURES}), encoding="utf-8")
-    options = ["--port", "0", "--host", "127.0.0.1", "--fixtures", "fixtures.json", "--strict", "--chunk-size", "3"]
-    environment = {**os.environ, "AIMOCK_API_KEYS": "sk-test"}
-    with (folder / "log").open("w", encoding="utf-8") as log:
-        process = subprocess.Popen([*command, *options], cwd=folder, env=environment, stdout=log, stderr=log)
-    try:
-        until = time.monotonic() + 30
-        while (found := re.search(r"listening on (http://\S+)", said := (folder / "log").read_text())) is None:
-            assert process.poll() is None, f"aimock ended: {said}"
-            assert time.monotonic() < until, f"aimock does not listen: {said}"
-            time.sleep(0.05)  # another process: it has no event to wait for
-        yield f"{found[1]}/v1"
-    finally:
-        process.terminate()
-        process.wait(10)
+    with running_aimock(tmp_path_factory.mktemp("aimock"), FIXTURES, chunk_size=3) as base_url:
+        yield base_url
 
 
 @pytest.fixture
