@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
 import signal
 import subprocess
 import sys
@@ -24,6 +26,7 @@ def server() -> Iterator[list[str]]:
     yield heard
     assert not shutdown._listeners
     assert not shutdown._replaced
+    assert not shutdown._looks
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -87,6 +90,36 @@ def test_outside_the_main_thread_nothing_happens(server: list[str]) -> None:
     signal.raise_signal(signal.SIGTERM)
     assert server == ["server"]  # ours is still there, and passes on
     hear_shutdown(lambda: None)()
+
+
+async def test_worker_whose_parent_sets_an_event_is_told_by_its_loop(
+    server: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = multiprocessing.get_context("spawn").Event()
+    monkeypatch.setattr(multiprocessing.current_process(), "_kwargs", {"shutdown_event": event}, raising=False)
+    told = asyncio.Event()
+    stops = [hear_shutdown(told.set), hear_shutdown(lambda: server.append("second"))]
+    hear_shutdown(lambda: server.append("gone"))()
+    looks = list(shutdown._looks)
+    while shutdown._looks == looks:
+        await asyncio.sleep(0.01)
+    assert not told.is_set()
+
+    event.set()
+    async with asyncio.timeout(5):
+        await told.wait()
+    assert server == ["second"]
+    for stop in stops:
+        stop()
+
+
+async def test_nobody_looks_at_the_event_when_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = multiprocessing.get_context("spawn").Event()
+    monkeypatch.setattr(multiprocessing.current_process(), "_kwargs", {"shutdown_event": event}, raising=False)
+    hear_shutdown(lambda: None)()
+    async with asyncio.timeout(5):
+        while shutdown._looks:
+            await asyncio.sleep(0.01)
 
 
 def test_process_without_a_handler_dies_of_it_as_before() -> None:

@@ -21,9 +21,10 @@ __all__ = ["SERVERS", "Running", "free_port", "nginx", "serving"]
 
 SERVERS = {
     "uvicorn": ["--no-access-log", "--log-level=warning"],
-    "hypercorn": ["--workers=0", "--log-level=warning"],
+    "hypercorn": ["--log-level=warning"],
     "granian": ["--interface=asgi", "--log-level=warning"],
 }
+"""As their commands are without more ado: Hypercorn and Granian then serve in a process of their own making."""
 
 
 @dataclass

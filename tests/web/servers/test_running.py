@@ -198,9 +198,19 @@ def read_all(connection: socket.socket) -> bytes:
     return got
 
 
-@pytest.mark.parametrize("name", SERVERS)
-async def test_sigterm_ends_the_server_in_time_and_tells_every_client(name: str, tmp_path: Path) -> None:
-    with serving(name, tmp_path) as server:
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        *[(name, []) for name in SERVERS],
+        ("uvicorn", ["--workers=2"]),
+        ("hypercorn", ["--workers=2"]),
+        ("hypercorn", ["--workers=0"]),
+    ],
+)
+async def test_sigterm_ends_the_server_in_time_and_tells_every_client(
+    name: str, more: list[str], tmp_path: Path
+) -> None:
+    with serving(name, tmp_path, more=more) as server:
         async with upstream(server, OPEN) as (scripted, session):
             responses = []
             for number in range(50):
