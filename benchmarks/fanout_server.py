@@ -92,20 +92,51 @@ async def _aiohttp_server(app: Any) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def _streamkit(encoding: str) -> AsyncIterator[tuple[int, str, Publish]]:
-    from streamkit.web import Relay
-    from streamkit.web.routes import relay_app
-
-    feed = _Feed()
-    driver: Any = _Driver(feed)
-    relay = Relay(driver, on_disconnect="continue")
-    relayed = await relay.start({"model": "m", "messages": []})
-    async with _aiohttp_server(relay_app(relay)) as port:
-        yield port, f"/streams/{relayed.id}", feed.put
+async def _uvicorn_server(app: Any) -> AsyncIterator[int]:
+    uvicorn: Any = importlib.import_module("uvicorn")
+    config = uvicorn.Config(
+        app, port=0, log_level="error", access_log=False, loop="asyncio", lifespan="off", backlog=1024
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.ensure_future(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.force_exit = server.should_exit = True
+        await asyncio.wait([serving], timeout=5)
 
 
 @asynccontextmanager
-async def _aiohttp_sse(_: str) -> AsyncIterator[tuple[int, str, Publish]]:
+async def _relay() -> AsyncIterator[tuple[Any, str, Publish]]:
+    from streamkit.web import Relay
+
+    feed = _Feed()
+    driver: Any = _Driver(feed)
+    async with Relay(driver, on_disconnect="continue") as relay:
+        relayed = await relay.start({"model": "m", "messages": []})
+        yield relay, f"/streams/{relayed.id}", feed.put
+
+
+@asynccontextmanager
+async def _streamkit() -> AsyncIterator[tuple[int, str, Publish]]:
+    from streamkit.web.routes import relay_app
+
+    async with _relay() as (relay, path, publish), _aiohttp_server(relay_app(relay)) as port:
+        yield port, path, publish
+
+
+@asynccontextmanager
+async def _streamkit_asgi() -> AsyncIterator[tuple[int, str, Publish]]:
+    from streamkit.web.asgi import relay_asgi
+
+    async with _relay() as (relay, path, publish), _uvicorn_server(relay_asgi(relay)) as port:
+        yield port, path, publish
+
+
+@asynccontextmanager
+async def _aiohttp_sse() -> AsyncIterator[tuple[int, str, Publish]]:
     from aiohttp import web
 
     sse_response: Any = importlib.import_module("aiohttp_sse").sse_response
@@ -134,11 +165,10 @@ async def _aiohttp_sse(_: str) -> AsyncIterator[tuple[int, str, Publish]]:
 
 
 @asynccontextmanager
-async def _sse_starlette(_: str) -> AsyncIterator[tuple[int, str, Publish]]:
+async def _sse_starlette() -> AsyncIterator[tuple[int, str, Publish]]:
     applications: Any = importlib.import_module("starlette.applications")
     routing: Any = importlib.import_module("starlette.routing")
     response: Any = importlib.import_module("sse_starlette").EventSourceResponse
-    uvicorn: Any = importlib.import_module("uvicorn")
     queues: set[asyncio.Queue[str]] = set()
 
     async def endpoint(request: Any) -> Any:
@@ -160,22 +190,13 @@ async def _sse_starlette(_: str) -> AsyncIterator[tuple[int, str, Publish]]:
             queue.put_nowait(data)
 
     app = applications.Starlette(routes=[routing.Route("/events", endpoint)])
-    config = uvicorn.Config(
-        app, port=0, log_level="error", access_log=False, loop="asyncio", lifespan="off", backlog=1024
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.ensure_future(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1], "/events", publish
-    finally:
-        server.force_exit = server.should_exit = True
-        await asyncio.wait([serving], timeout=5)
+    async with _uvicorn_server(app) as port:
+        yield port, "/events", publish
 
 
-WAYS: dict[str, tuple[str, Callable[[str], AbstractAsyncContextManager[tuple[int, str, Publish]]]]] = {
+WAYS: dict[str, tuple[str, Callable[[], AbstractAsyncContextManager[tuple[int, str, Publish]]]]] = {
     "streamkit": ("streamkit.web", _streamkit),
+    "streamkit-asgi": ("uvicorn", _streamkit_asgi),
     "aiohttp-sse": ("aiohttp_sse", _aiohttp_sse),
     "sse-starlette": ("sse_starlette", _sse_starlette),
 }
@@ -199,7 +220,7 @@ async def _publish(publish: Publish, rate: int, seconds: float) -> dict[str, flo
 
 async def _run(way: str) -> None:
     loop = asyncio.get_running_loop()
-    async with WAYS[way][1]("native") as (port, path, publish):
+    async with WAYS[way][1]() as (port, path, publish):
         print(json.dumps({"port": port, "path": path}), flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             question = json.loads(line)

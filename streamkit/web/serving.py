@@ -39,9 +39,15 @@ async def serve(subscription: RelaySubscription, outlet: Outlet, *, send_timeout
     """
     subscription.direct(outlet.offer, outlet.gone)
     try:
-        async for data in subscription:
-            async with asyncio.timeout(send_timeout):
-                await outlet.send(data)
+        async with asyncio.timeout(None) as timeout:
+            patience = _Patience(timeout, send_timeout)
+            try:
+                async for data in subscription:
+                    patience.sending()
+                    await outlet.send(data)
+                    patience.sent()
+            finally:
+                patience.end()
     except TimeoutError:
         subscription.close("timeout")
     except OSError:
@@ -50,6 +56,44 @@ async def serve(subscription: RelaySubscription, outlet: Outlet, *, send_timeout
         subscription.close("gone")
     assert subscription.outcome is not None
     return subscription.outcome
+
+
+class _Patience:
+    """Ends a timeout when one of many sends has taken too long.
+
+    A timeout for each would cost more than the send, which hardly ever waits. So this looks only now and then.
+    """
+
+    __slots__ = ("_look_at", "_loop", "_seconds", "_since", "_timeout")
+
+    def __init__(self, timeout: asyncio.Timeout, seconds: float) -> None:
+        self._timeout = timeout
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._since: float | None = None
+        self._look_at: asyncio.TimerHandle | None = None
+
+    def sending(self) -> None:
+        self._since = self._loop.time()
+        if self._look_at is None:
+            self._look_at = self._loop.call_at(self._since + self._seconds, self._look)
+
+    def sent(self) -> None:
+        self._since = None
+
+    def end(self) -> None:
+        if self._look_at is not None:
+            self._look_at.cancel()
+
+    def _look(self) -> None:
+        self._look_at = None
+        if self._since is None:
+            return
+        now, due = self._loop.time(), self._since + self._seconds
+        if now >= due:
+            self._timeout.reschedule(now)
+        else:
+            self._look_at = self._loop.call_at(due, self._look)
 
 
 def linger_after(subscription: RelaySubscription) -> float:

@@ -42,6 +42,23 @@ async def test_a_client_that_takes_nothing_is_given_up_after_the_send_timeout():
 
 
 @driven
+@pytest.mark.parametrize("quiet", [5.0, 15.0, 25.0, 45.0])
+async def test_the_send_timeout_counts_from_the_send_that_waits(quiet: float):
+    loop = asyncio.get_running_loop()
+    encoded = native()
+    encoded.add([chunk_record(1)])
+    outlet = MemoryOutlet(room=encoded.total + 1)
+    subscription = RelaySubscription("s", encoded)
+    started = loop.time()
+    serving = asyncio.ensure_future(serve(subscription, outlet, send_timeout=20.0))
+    await asyncio.sleep(quiet)
+    encoded.add([chunk_record(2), chunk_record(3)])
+    subscription.news(loop.time())
+    assert await serving == "timeout"
+    assert loop.time() - started == pytest.approx(quiet + 20.0)
+
+
+@driven
 async def test_a_slow_client_that_takes_something_gets_all_of_it():
     encoded, outlet = native(), MemoryOutlet(room=1)
     subscription = RelaySubscription("s", encoded)
