@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -27,6 +28,7 @@ from streamkit.sinks import (
     TranscriptSink,
     pipe,
 )
+from streamkit.sinks.otel_chunks import chunk_time_histogram
 from streamkit.testing import chunk, sse
 
 from ..conftest import REPO
@@ -36,22 +38,39 @@ EVENTS = 5_000
 BLOCK = 65_536
 
 
-def microseconds_an_event(sinks: Callable[[], list[Callable[[CompletionStream], object]]]) -> float:
-    """Processor time, the least of three: other processes disturb."""
+ROUNDS = 5
+
+
+def seconds_for(sinks: list[Callable[[CompletionStream], object]]) -> float:
+    """Processor time of a stream that is read by these."""
     feed = sse(chunk("word "), done=False) * EVENTS + sse(chunk(finish_reason="stop"))
     blocks = [feed[at : at + BLOCK] for at in range(0, len(feed), BLOCK)]
 
     async def main() -> float:
-        stream = CompletionStream(ScriptedSource([*blocks, END])).attach(*sinks())
+        stream = CompletionStream(ScriptedSource([*blocks, END])).attach(*sinks)
         before = time.process_time()
         await stream
         return time.process_time() - before
 
-    return min(asyncio.run(main()) for _ in range(3)) / EVENTS * 1e6
+    return asyncio.run(main())
+
+
+def seconds_of_the_sdk() -> float:
+    """Processor time that the OpenTelemetry SDK takes for a value for each event."""
+    histogram = chunk_time_histogram(MeterProvider([InMemoryMetricReader()]).get_meter("test"))
+    attributes, context = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}, Context()
+    before = time.process_time()
+    for _ in range(EVENTS):
+        histogram.record(0.0, attributes, context)
+    return time.process_time() - before
 
 
 def added_by_all_sinks(folder: Path) -> float:
-    """In microseconds an event."""
+    """In values that the SDK takes.
+
+    A yardstick, because a slower or busier machine makes more microseconds of the same work; benchmarks/sinks.py has the
+    microseconds. The rounds are interleaved, and the least of each counts: other processes disturb.
+    """
     logger = logging.Logger("app", logging.INFO)  # noqa: LOG001 - of this test alone, in no tree
     logger.addHandler(logging.StreamHandler(io.StringIO()))
 
@@ -75,10 +94,12 @@ def added_by_all_sinks(folder: Path) -> float:
             otel,
         ]
 
-    return microseconds_an_event(all_sinks) - microseconds_an_event(list)
+    rounds = [(seconds_for(all_sinks()), seconds_for([]), seconds_of_the_sdk()) for _ in range(ROUNDS)]
+    with_sinks, without, sdk = map(min, zip(*rounds, strict=True))
+    return (with_sinks - without) / sdk
 
 
-def test_all_sinks_at_once_leave_the_sdk_its_8_of_15_microseconds_an_event(tmp_path: Path) -> None:
+def test_all_sinks_at_once_cost_less_than_the_sdk_takes_for_a_value(tmp_path: Path) -> None:
     # In a process of its own: a measurement of coverage would be measured too.
     code = (
         "import pathlib, sys; from tests.sinks.test_cost import *; print(added_by_all_sinks(pathlib.Path(sys.argv[1])))"
@@ -86,5 +107,5 @@ def test_all_sinks_at_once_leave_the_sdk_its_8_of_15_microseconds_an_event(tmp_p
     command = [sys.executable, "-c", code, str(tmp_path)]
     result = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True)
 
-    print(f"{result.stdout.strip()} µs an event")
-    assert float(result.stdout) < 15 - 8
+    print(f"{result.stdout.strip()} of what the SDK takes for a value")
+    assert float(result.stdout) < 1
