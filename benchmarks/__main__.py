@@ -1,9 +1,9 @@
 """The command: ``python -m benchmarks cpu`` measures and prints; ``gate``, the default, also judges.
 
-``emit``, ``concurrent``, ``memory`` and ``imports`` measure the rest of what docs/benchmarks.md shows; ``all`` runs
-them and ``cpu``; ``plots`` makes the tables and plots of that page. ``fanout`` reads one stream many times through the
-relay and its peers, ``judges`` has real clients read through it. ``rows`` plays what real feeds do to streamkit and
-its peers, ``soak`` runs thousands of streams with random faults, ``fuzz`` feeds the parsers what nobody would send,
+``emit``, ``concurrent``, ``fanout`` (one stream read many times through the relay and its peers), ``memory`` and
+``imports`` measure the rest of what docs/benchmarks.md shows; ``all`` runs them and ``cpu``; ``plots`` makes the tables
+and plots of that page. ``judges`` has real clients read through the relay. ``rows`` plays what real feeds do to streamkit
+and its peers, ``soak`` runs thousands of streams with random faults, ``fuzz`` feeds the parsers what nobody would send,
 ``windows`` says for how long a window hangs while a stream is shown in it.
 They take their own arguments: ``python -m benchmarks rows --help``.
 """

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from .concurrent import median_of
+from .fanout import RIVALS
 from .imports import LIMIT as IMPORT_LIMIT
 from .memory import growth
 
@@ -59,6 +60,8 @@ def targets(results: dict[str, Any]) -> Iterator[Target]:
         yield from _cpu_targets(results["cpu"])
     if "concurrent" in results:
         yield from _delay_targets(results["concurrent"])
+    if "fanout" in results:
+        yield from _fanout_targets(results["fanout"])
     if "memory" in results:
         yield from _memory_targets(results["memory"])
     if "imports" in results:
@@ -90,6 +93,18 @@ def _delay_targets(concurrent: dict[str, Any]) -> Iterator[Target]:
             f"{p99:.0f} ms, {rate / wanted:.0%} of the events",
             p99 < 100 and rate > 0.98 * wanted,
         )
+
+
+def _fanout_targets(fanout: dict[str, Any]) -> Iterator[Target]:
+    for way, rivals in RIVALS.items():
+        for rival in rivals:
+            for figure, what in (
+                ("microseconds_an_event", "CPU a delivered event"),
+                ("resident_a_reader", "memory a reader"),
+            ):
+                mine, other = (median_of(fanout["ways"].get(name, []), figure) for name in (way, rival))
+                if mine is not None and other is not None:
+                    yield Target(f"{way}: less {what} than {rival}", f"{mine / other:.2f} times", mine < other)
 
 
 def _memory_targets(memory: dict[str, Any]) -> Iterator[Target]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["machine"]
 
-PACKAGES = ("aiohttp", "msgspec", "pyee", "httpx", "httpx-sse", "openai")
+PACKAGES = ("aiohttp", "msgspec", "pyee", "httpx", "httpx-sse", "openai", "uvicorn", "aiohttp-sse", "sse-starlette")
 
 
 def machine() -> dict[str, object]:

@@ -117,6 +117,34 @@ def _concurrent(results: dict[str, Any]) -> str:
     return "\n\n".join([_table(header, rows), note])
 
 
+def _fanout(results: dict[str, Any]) -> str:
+    fanout = results["fanout"]
+    rows = []
+    for way, rounds in fanout["ways"].items():
+        if median_of(rounds, "cpu_share") is None:
+            rows.append([way, "did not deliver" if "failed" in rounds[0] else "not installed", *[""] * 4])
+            continue
+        found = {name: median_of(rounds, name) or 0.0 for name in rounds[0]}
+        rows.append(
+            [
+                way,
+                f"{found['microseconds_an_event']:.1f}",
+                f"{found['cpu_share']:.0%}",
+                f"{found['resident_a_reader'] / 1000:.1f}",
+                f"{found['p50_ms']:.1f}",
+                f"{found['p99_ms']:.1f}",
+            ]
+        )
+    header = ["", "µs a delivered event", "CPU of a core", "KB a reader", "p50, ms", "p99, ms"]
+    cores = "a core each for server and readers" if fanout["pinned"] else "server and readers not pinned to cores"
+    note = (
+        f"{fanout['readers']} readers at {fanout['rate']} events a second, measured for {fanout['seconds']:g} s; "
+        f"memory: of {fanout['waiting']:,} that wait; "
+        f"medians of {fanout['rounds']} rounds, {cores}."
+    )
+    return "\n\n".join([_table(header, rows), note])
+
+
 def _memory(results: dict[str, Any]) -> str:
     memory = results["memory"]
     rows = []
@@ -161,6 +189,7 @@ TABLES = {
     "cpu": _cpu,
     "emit": _emit,
     "concurrent": _concurrent,
+    "fanout": _fanout,
     "memory": _memory,
     "imports": _imports,
 }

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import concurrent, emit, imports, memory
+from . import concurrent, emit, fanout, imports, memory
 from .cpu import chosen, measure
 from .results import add_json_option, positive, save
 
 __all__ = ["main"]
 
-PARTS = ("imports", "emit", "memory", "cpu", "concurrent")
+PARTS = ("imports", "emit", "memory", "cpu", "concurrent", "fanout")
 EVENTS = {"blocks": 20_000, "single": 5_000, "paced": 4_000}
 
 
@@ -29,7 +29,13 @@ def main(argv: list[str]) -> int:
     if options.node is not None and not (options.node / "node_modules").is_dir():
         parser.error(f"--node {options.node}: no node_modules there; run npm install in it first")
     into = [] if options.json is None else ["--json", str(options.json)]
-    commands = {"imports": imports.main, "emit": emit.main, "memory": memory.main, "concurrent": concurrent.main}
+    commands = {
+        "imports": imports.main,
+        "emit": emit.main,
+        "memory": memory.main,
+        "concurrent": concurrent.main,
+        "fanout": fanout.main,
+    }
     status = 0
     for part in parts:
         print(f"== {part}")

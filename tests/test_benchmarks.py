@@ -282,6 +282,19 @@ def test_a_target_that_is_missed_is_said_to_be(figures: dict[str, float], kept: 
     assert [target.kept for target in targets(_results(**figures))] == kept
 
 
+def test_the_fan_out_is_to_be_ahead_of_every_rival_in_both() -> None:
+    ways = {
+        "streamkit": [{"microseconds_an_event": 10.0, "resident_a_reader": 9.0}],
+        "aiohttp-sse": [{"microseconds_an_event": 40.0, "resident_a_reader": 9.0}],
+        "sse-starlette": [{"missing": "sse_starlette"}],
+    }
+    found = [(target.promise, target.found, target.kept) for target in targets({"fanout": {"ways": ways}})]
+    assert found == [
+        ("streamkit: less CPU a delivered event than aiohttp-sse", "0.25 times", True),
+        ("streamkit: less memory a reader than aiohttp-sse", "1.00 times", False),
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

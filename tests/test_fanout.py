@@ -15,7 +15,7 @@ from .conftest import require_or_skip
 
 @pytest.mark.parametrize("way", ["streamkit", "streamkit-asgi"])
 def test_a_small_run_delivers_every_event_to_every_reader(way: str):
-    measured = measure([way], readers=30, rate=50, seconds=0.5, rounds=1)
+    measured = measure([way], readers=30, waiting=40, rate=50, seconds=0.5, rounds=1)
     (figures,) = measured["ways"][way]
     if "missing" in figures:
         require_or_skip(f"{figures['missing']} is not installed: pip install {figures['missing']}")

@@ -95,7 +95,7 @@ def added_by_all_sinks(folder: Path) -> float:
         ]
 
     rounds = [(seconds_for(all_sinks()), seconds_for([]), seconds_of_the_sdk()) for _ in range(ROUNDS)]
-    with_sinks, without, sdk = map(min, zip(*rounds, strict=True))
+    with_sinks, without, sdk = (min(column) for column in zip(*rounds, strict=True))
     return (with_sinks - without) / sdk
 
 
