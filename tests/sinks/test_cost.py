@@ -94,8 +94,9 @@ def added_by_all_sinks(folder: Path) -> float:
             otel,
         ]
 
-    rounds = [(seconds_for(all_sinks()), seconds_for([]), seconds_of_the_sdk()) for _ in range(ROUNDS)]
-    with_sinks, without, sdk = (min(column) for column in zip(*rounds, strict=True))
+    ways = (lambda: seconds_for(all_sinks()), lambda: seconds_for([]), seconds_of_the_sdk)
+    rounds = [[way() for way in ways] for _ in range(ROUNDS)]
+    with_sinks, without, sdk = (min(taken[way] for taken in rounds) for way in range(len(ways)))
     return (with_sinks - without) / sdk
 
 
