@@ -20,7 +20,7 @@ help:
 	@echo "make check   ruff, mypy, pyright, the import contracts, the docs"
 	@echo "make docs    build the documentation into build/docs, warnings being errors"
 	@echo "make bench   the benchmarks   (ARGS=... passes arguments to them)"
-	@echo "make judges  real clients read through the relay what they read straight; --short: three of them"
+	@echo "make judges  real clients read from the relay, and the driver from real servers; --short: a few of each"
 	@echo "make rows    what real feeds do, played to streamkit and its peers; --page docs/rows.md writes the page"
 	@echo "make soak    20,000 streams with random faults in one process"
 	@echo "make fuzz    a minute of fuzzing for each parser"
@@ -53,7 +53,7 @@ docs: $(VENV)/.docs
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# It needs node, and chromium unless ARGS=--short. The other clients come from the package registries into build/judges.
+# It needs node, and chromium unless ARGS=--short. Clients and servers come from the package registries into build/judges.
 judges: $(VENV)/.test $(VENV)/.bench
 	$(BIN)/python -m benchmarks judges $(ARGS)
 

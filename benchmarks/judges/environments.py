@@ -1,4 +1,4 @@
-"""Where the clients come from: packages of fixed versions, each Python client in an environment of its own."""
+"""Where clients and servers come from: packages of fixed versions, each that is Python's in an environment of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-__all__ = ["NODE", "PYTHON", "node_folder", "python_of"]
+__all__ = ["NODE", "PYTHON", "PYTHON_SERVERS", "node_folder", "python_of"]
 
 PYTHON: Final = {
     "openai 0.28.1": ["openai==0.28.1"],
@@ -20,6 +20,13 @@ PYTHON: Final = {
 }
 """Requirements, by the name of the client."""
 
+PYTHON_SERVERS: Final = {
+    "llm-katan 0.22.0": ["llm-katan==0.22.0"],
+    "mock-ai-api 0.1.1": ["mock-ai-api==0.1.1"],
+    "litellm proxy 1.106.2": ["litellm[proxy]==1.106.2"],
+}
+"""Requirements, by the name of the server."""
+
 # The newest of each that run on node 20.
 NODE: Final = [
     "@copilotkit/aimock@1.43.0",
@@ -29,16 +36,18 @@ NODE: Final = [
     "eventsource@4.1.1",
     "eventsource-parser@3.1.1",
     "@microsoft/fetch-event-source@2.0.1",
+    "openai-mock-api@0.4.0",
 ]
 
 
 def python_of(name: str, folder: Path) -> Path:
-    """The interpreter that has that client; made if it is not there, or has something else."""
+    """The interpreter that has that client or server; made if it is not there, or has something else."""
+    requirements = {**PYTHON, **PYTHON_SERVERS}[name]
     home = folder / name.replace(" ", "-")
-    python, stamp, wanted = home / "bin/python", home / "requirements", "\n".join(PYTHON[name])
+    python, stamp, wanted = home / "bin/python", home / "requirements", "\n".join(requirements)
     if not (stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted):
         _run([sys.executable, "-m", "venv", "--clear", str(home)])
-        _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PYTHON[name]])
+        _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
         stamp.write_text(wanted, encoding="utf-8")
     return python
 

@@ -41,14 +41,14 @@ def saw_of(report: Mapping[str, Any]) -> Saw:
     return (saw_events if "opened" in report else saw_payloads)(report)
 
 
-def saw_chunks(report: Mapping[str, Any]) -> Saw:
-    """The `chunks` of a client that hands out objects of OpenAI's API; or the `whole` answer."""
+def saw_chunks(report: Mapping[str, Any], index: int = 0) -> Saw:
+    """The `chunks` of a client that hands out objects of OpenAI's API, as far as they are of the choice `index`."""
     saw = Saw(error=report.get("error"))
     calls: dict[int, list[str | None]] = {}
     for chunk in report.get("chunks", ()):
         saw.usage = chunk.get("usage") or saw.usage
         for choice in chunk.get("choices") or ():
-            if choice.get("index"):
+            if (choice.get("index") or 0) != index:
                 continue
             delta = choice.get("delta") or {}
             saw.finish_reason = saw.finish_reason or choice.get("finish_reason")
@@ -56,6 +56,7 @@ def saw_chunks(report: Mapping[str, Any]) -> Saw:
             saw.reasoning += delta.get("reasoning_content") or delta.get("reasoning") or ""
             saw.refusal += delta.get("refusal") or ""
             _add_calls(calls, delta.get("tool_calls") or ())
+    saw.text = _whole_characters(saw.text)
     saw.tool_calls = list(calls.values())
     return saw
 
@@ -104,6 +105,11 @@ def _text(content: object) -> str:
     if isinstance(content, list):
         return "".join(part.get("text") or "" for part in content if part.get("type") == "text")
     return content if isinstance(content, str) else ""
+
+
+def _whole_characters(text: str) -> str:
+    """Servers that count in UTF-16 cut some characters in two, and a client in Python is left with the halves."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _add_calls(calls: dict[int, list[str | None]], fragments: Iterable[Mapping[str, Any]]) -> None:

@@ -1,8 +1,8 @@
 """Clients written in Python, one job a line: ``python python_clients.py``, in whatever environment has the client.
 
 A line of standard input is ``{"jobs": [{"client", "base_url", "model", …}]}``; the answer, a line too, is
-``{"reports": [{"chunks" | "text" …, "error"}]}``. The jobs of a line run side by side. It imports nothing of streamkit: the
-environment of an old client has none.
+``{"reports": [{"chunks" | "text" …, "error"}]}``. The jobs of a line run side by side. openai-python also takes a ``key``, a
+``question``, and more of a ``request``. It imports nothing of streamkit: the environment of an old client has none.
 """
 
 from __future__ import annotations
@@ -41,26 +41,30 @@ def told(error: BaseException) -> dict[str, Any]:
 
 def asked(job: dict[str, Any]) -> dict[str, Any]:
     """The request, as the client's own call takes it."""
-    request = {"model": job["model"], "messages": QUESTION, "stream": True}
+    messages = [{"role": "user", "content": job["question"]}] if "question" in job else QUESTION
+    request = {"model": job["model"], "messages": messages, "stream": True, **job.get("request", {})}
     if job.get("usage", True):
         request["stream_options"] = {"include_usage": True}
     return request
 
 
 def plain(value: Any) -> Any:
-    """JSON of an object of a client, without what was not sent."""
-    return json.loads(value.model_dump_json(exclude_unset=True, warnings=False))
+    """An object of a client as plain values, without what was not sent.
+
+    Not by pydantic's JSON, which refuses half a character: servers that count in UTF-16 cut some in two.
+    """
+    return value.model_dump(mode="python", exclude_unset=True, warnings=False)
 
 
 @cache
-def openai_client(base_url: str) -> Any:
+def openai_client(base_url: str, key: str = KEY) -> Any:
     """One client for all that is asked of a server: it is dear to make, and keeps connections alive."""
-    return importlib.import_module("openai").OpenAI(base_url=base_url, api_key=KEY, max_retries=0, timeout=SECONDS)
+    return importlib.import_module("openai").OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=SECONDS)
 
 
 def openai_1(job: dict[str, Any]) -> dict[str, Any]:
     """openai from 1.0 on: the stream of chunks; or the whole answer, where the job says so."""
-    completions = openai_client(job["base_url"]).chat.completions
+    completions = openai_client(job["base_url"], job.get("key", KEY)).chat.completions
     chunks: list[Any] = []
     try:
         if job.get("whole"):
