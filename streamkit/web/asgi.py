@@ -20,16 +20,19 @@ from weakref import finalize, ref
 
 from ..errors import StreamError
 from .asgi_client import ASGIClient
+from .encode import encoding as encoder_of
 from .failures import failure_answer
 from .http import Answer, Request, StreamAnswer, handle
 from .limits import Limits
+from .messages import headers_of_encoding, stream_answer
 from .records import StreamEnd
 from .relay import Relay
 from .serving import linger_after, serve
 from .shutdown import hear_shutdown
+from .starting import check_is_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 
     from ..stream import CompletionStream
     from .asgi_client import Receive, Send
@@ -40,10 +43,17 @@ if TYPE_CHECKING:
 __all__ = ["ASGIApp", "relay_asgi", "send_stream"]
 
 Scope: TypeAlias = "MutableMapping[str, Any]"
+RawHeader: TypeAlias = tuple[bytes, bytes]
 ASGIApp: TypeAlias = "Callable[[Scope, Receive, Send], Awaitable[None]]"
 
 _LAST_WORDS_SECONDS: Final = 0.25
 """How long it may take to tell a client that the server shuts down."""
+
+_CLIENT_LEFT: Final = 499
+"""The status that nobody gets any more, as nginx notes it. Without one, middleware raises, and servers log a failure of yours."""
+
+_FRAMING: Final = {b"content-length", b"transfer-encoding"}
+"""Headers of a body that is whole, which a stream's is not: the server makes them."""
 
 _UNLIMITED: Final = Limits(max_streams=None, max_streams_per_principal=None, max_seconds=None, max_output_bytes=None)
 """For a stream that the application itself has made."""
@@ -75,6 +85,7 @@ class _RelayASGI:
         self._has_served = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _check_loop()
         kind = scope["type"]
         if kind == "http":
             if not self._has_served:
@@ -129,19 +140,32 @@ async def send_stream(
     """Answer one ASGI request with a stream of your own, from its first event to its end; it is started here.
 
     An upstream that refuses before its first chunk becomes an HTTP status with a JSON error object; what fails later is told in
-    the stream, and the body is cut. The client's leaving aborts the stream; the server's shutdown is told to the client.
+    the stream, and the body is cut. The client's leaving aborts the stream; the server's shutdown is told to the client. HEAD
+    gets the headers, and asks nothing of the upstream.
 
     Args:
         stream: not started, or without a chunk yet.
         scope, receive, send: of the request.
         encoding: "native" events, "openai" chunks, "guide" (`{"content": …}`), "plain" text.
-        headers: more of them.
+        headers: more of them; they take the place of the stream's own.
         heartbeat: seconds of silence after which the client gets a sign of life.
         send_timeout: seconds that the client may take nothing before it is given up.
 
     Raises:
-        RuntimeError: the stream has ended, has begun, is relayed already, or runs on another event loop.
+        RuntimeError: the stream has ended, has begun, is relayed already, or runs on another event loop; or this loop is not
+            asyncio's.
+        TypeError: it is no stream.
+        ValueError: there is no such encoding, or a number of seconds is none.
     """
+    _check_loop()
+    check_is_stream(stream)
+    more_headers = _raw(headers)
+    if scope["method"] == "HEAD":
+        stream.abort("HEAD asks for no answer")
+        own = _raw(headers_of_encoding(encoder_of(encoding, "none")).items())
+        await send({"type": "http.response.start", "status": 200, "headers": _of_stream(own, more_headers)})
+        await send({"type": "http.response.body"})
+        return
     relay = Relay(
         None,
         on_disconnect="continue",  # it is ended below, where there is more to say of why
@@ -155,7 +179,7 @@ async def send_stream(
     try:
         subscription = await relay.subscribe(relayed.id, 0, encoding)
         async with ASGIClient(receive, send, 0) as client:
-            outcome = await _answer(_first_word(relayed, subscription), client, send_timeout, tuple(headers))
+            outcome = await _answer(_first_word(relayed, subscription), client, send_timeout, more_headers)
         if outcome not in ("end", "error"):
             stream.abort("the client has gone" if outcome in (None, "gone") else "the client takes nothing")
     finally:
@@ -173,18 +197,14 @@ async def _first_word(relayed: Relayed, subscription: RelaySubscription) -> Answ
     except BaseException:
         subscription.close()
         raise
-    encoder = subscription.encoder
-    headers = {"content-type": encoder.content_type, **encoder.headers}
-    if not encoder.content_type.startswith("text/event-stream"):
-        headers["content-encoding"] = "identity"  # or middleware would compress it, which means to collect it
-    return StreamAnswer(subscription, headers)
+    return stream_answer(subscription, {})
 
 
 async def _answer(
     answering: Awaitable[Answer | StreamAnswer],
     client: ASGIClient,
     send_timeout: float,
-    more_headers: tuple[tuple[str, str], ...] = (),
+    more_headers: Sequence[RawHeader] = (),
 ) -> Outcome | None:
     """Answer as soon as there is an answer, if the client waits for it; how the stream of it ended, if it has one."""
     future = asyncio.ensure_future(answering)
@@ -199,11 +219,16 @@ async def _answer(
             answer.subscription.close("gone")
         raise
     if future.cancelled():
+        with suppress(OSError):
+            await client.start(_CLIENT_LEFT, [])
+            await client.finish()
         return None
     answer = future.result()
-    headers = _raw((*answer.headers.items(), *more_headers))
+    own = _raw(answer.headers.items())
     if isinstance(answer, StreamAnswer):
+        headers = _of_stream(own, more_headers)
         return await _send_subscription(answer.subscription, answer.status, headers, client, send_timeout)
+    headers = _joined(own, more_headers)
     if answer.body:
         headers.append((b"content-length", b"%d" % len(answer.body)))
     await client.start(answer.status, headers)
@@ -258,7 +283,8 @@ def _request(scope: Scope, client: ASGIClient) -> Request:
         path = path[len(root) :]
     return Request(
         method=scope["method"],
-        path=path.rstrip("/") or "/",  # Litestar puts a slash at the end of what it has mounted
+        # Litestar puts a slash at the end of what it has mounted, and at the top level none before it.
+        path="/" + path.removeprefix("/").rstrip("/"),
         headers={name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]},
         read=client.body,
         query=dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)),
@@ -266,8 +292,31 @@ def _request(scope: Scope, client: ASGIClient) -> Request:
     )
 
 
-def _raw(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+def _raw(headers: Iterable[tuple[str, str]]) -> list[RawHeader]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def _of_stream(own: Iterable[RawHeader], more: Sequence[RawHeader]) -> list[RawHeader]:
+    # Nobody need name a stream uncompressed; but what looks for a coding before it compresses, which means to collect, finds one.
+    return _joined(more, [*own, (b"content-encoding", b"identity")])
+
+
+def _joined(first: Sequence[RawHeader], second: Iterable[RawHeader]) -> list[RawHeader]:
+    """The headers of two sources; of what both name, the first's."""
+    named = _FRAMING | {name for name, _ in first}
+    return [
+        *(header for header in first if header[0] not in _FRAMING),
+        *(header for header in second if header[0] not in named),
+    ]
+
+
+def _check_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "streamkit runs on asyncio, and this server on another event loop: choose its asyncio worker"
+        ) from None
 
 
 def _close_on_signal(relay: Relay) -> Callable[[], None]:

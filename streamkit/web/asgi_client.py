@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from .refusals import Refused
@@ -22,6 +24,20 @@ _T = TypeVar("_T")
 
 BODY_SECONDS: Final = 30.0
 """How long a client may take to send its request."""
+
+
+_ASK_AGAIN_SECONDS: Final = 1.0
+"""How long to leave one alone who answers every question at once, with what is known."""
+
+log = logging.getLogger("streamkit.web")
+
+
+@cache
+def _tell_of_repeated_bodies() -> None:
+    log.warning(
+        "clients cannot be seen to leave: middleware answers every receive() with the request's body, where ASGI has the "
+        "disconnect follow. Have it give the body once, and await the server's receive() from then on"
+    )
 
 
 class ASGIClient:
@@ -58,11 +74,17 @@ class ASGIClient:
             self._listening.exception()  # of the server's; it has its own log
 
     async def _listen(self) -> None:
+        whole = False
         try:
             while (message := await self._receive())["type"] == "http.request":
+                if whole:
+                    _tell_of_repeated_bodies()
+                    await asyncio.sleep(_ASK_AGAIN_SECONDS)
+                    continue
+                whole = not message.get("more_body", False)
                 if len(self._body) <= self._max_body:
                     self._body += message.get("body", b"")
-                if not message.get("more_body", False) or len(self._body) > self._max_body:
+                if whole or len(self._body) > self._max_body:
                     self._has_body.set()
         except asyncio.CancelledError:  # from here: it is there, but we are done
             raise

@@ -10,10 +10,11 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from .encode import Encoder
     from .relayed import Relayed
     from .subscription import RelaySubscription
 
-__all__ = ["Answer", "Request", "StreamAnswer", "headers_of", "json_answer", "stream_answer"]
+__all__ = ["Answer", "Request", "StreamAnswer", "headers_of", "headers_of_encoding", "json_answer", "stream_answer"]
 
 
 @dataclass(slots=True)
@@ -72,6 +73,10 @@ def headers_of(relayed: Relayed) -> dict[str, str]:
 
 def stream_answer(subscription: RelaySubscription, headers: Mapping[str, str]) -> StreamAnswer:
     """The answer whose body is a subscription, with the headers of its encoding and these."""
-    encoder = subscription.encoder
+    return StreamAnswer(subscription, {**headers_of_encoding(subscription.encoder), **headers})
+
+
+def headers_of_encoding(encoder: Encoder) -> dict[str, str]:
+    """The headers of a body in an encoding."""
     own = {name.lower(): value for name, value in encoder.headers.items()}
-    return StreamAnswer(subscription, {"content-type": encoder.content_type, **own, **headers})
+    return {"content-type": encoder.content_type, **own}

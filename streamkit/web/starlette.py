@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .asgi import send_stream
+from .starting import check_is_stream
 
 try:
     from starlette.responses import Response
@@ -35,12 +36,13 @@ class RelayResponse(Response):
     Args:
         stream: not started, or without a chunk yet.
         encoding: "native" events, "openai" chunks, "guide" (`data: {"content": …}` … `[DONE]`), "plain" text.
-        headers: more of them.
+        headers: more of them; they take the place of the stream's own.
         background: runs after the response.
         heartbeat: seconds of silence after which the client gets a sign of life.
         send_timeout: seconds that the client may take nothing before it is given up.
 
     Raises:
+        TypeError: it is no stream.
         RuntimeError: when it is sent, for a stream that has ended, has begun, is relayed already, or runs on another event loop.
     """
 
@@ -54,6 +56,7 @@ class RelayResponse(Response):
         heartbeat: float = 15.0,
         send_timeout: float = 20.0,
     ) -> None:
+        check_is_stream(stream)
         super().__init__(headers=headers, background=background)
         self._stream = stream
         self._encoding: EncodingName = encoding
@@ -62,12 +65,8 @@ class RelayResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, from its first event to its end."""
-        # What was added since, cookies among it; the length is that of the empty body that Starlette believes in.
-        headers = [
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in self.raw_headers
-            if name != b"content-length"
-        ]
+        # What was added since, cookies among it.
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw_headers]
         await send_stream(
             self._stream,
             scope,

@@ -9,6 +9,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from ..stream import CompletionStream
 from .log import StreamMeta
 from .publish import Publication
 from .refusals import Refused
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ..driver import StreamDriver
-    from ..stream import CompletionStream
     from .hub import Hub
     from .limits import Limits
     from .log import StreamLog
     from .running import OnDisconnect, RunningStreams
 
-__all__ = ["Starter"]
+__all__ = ["Starter", "check_is_stream"]
 
 _adopted: WeakSet[CompletionStream] = WeakSet()
 """Streams that came from outside and are relayed, by whichever relay."""
@@ -183,13 +183,20 @@ class Starter:
 
 
 def _check_whole(stream: CompletionStream) -> None:
-    """Raise RuntimeError for a stream that cannot be relayed from its beginning."""
+    """Raise RuntimeError for a stream that cannot be relayed from its beginning, TypeError for what is none."""
+    check_is_stream(stream)
     if stream in _adopted:
         raise RuntimeError("this stream is relayed already: let clients subscribe to it by its id")
     if stream.completion.ended_by is not None:
         raise RuntimeError("this stream has ended: there is nothing left to relay")
     if stream.completion.timings.first_chunk is not None:
         raise RuntimeError("this stream has begun without a relay: relay it before its first chunk")
+
+
+def check_is_stream(stream: CompletionStream) -> None:
+    """Raise TypeError for what is no stream: it would fail later, where nothing says why."""
+    if not isinstance(stream, CompletionStream):
+        raise TypeError(f"a relay takes what driver.stream(…) returns, not this {type(stream).__name__}")
 
 
 def _hash(text: str) -> str:

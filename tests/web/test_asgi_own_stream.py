@@ -6,13 +6,13 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from streamkit import StreamAborted, StreamDriver
 from streamkit.testing import Hang, Headers, answer, completion_server
-from streamkit.web.asgi import send_stream
+from streamkit.web.asgi import _RelayASGI, send_stream
 
 from .asgi_call import Call, calling, until_there
 from .relayed import HELLO_FEED, OPEN, until
@@ -105,7 +105,7 @@ async def test_client_that_leaves_before_the_first_word_aborts_it_too() -> None:
         async with calling(sending(stream), call):
             await until(lambda: upstream.requests)
             call.leave.set()
-        assert not call.sent
+        assert call.status == 499
         await until(lambda: stream.completion.ended_by)
         assert stream.completion.ended_by == "abort"
 
@@ -138,6 +138,49 @@ async def test_signal_is_told_to_the_client_of_a_stream_of_ones_own(told_to_end:
 
     assert b"shutdown" in call.body
     assert not call.is_whole
+
+
+@pytest.mark.parametrize(
+    ("encoding", "kind"), [("native", "text/event-stream; charset=utf-8"), ("plain", "text/plain; charset=utf-8")]
+)
+async def test_head_gets_the_headers_and_asks_nothing_of_the_upstream(encoding: Any, kind: str) -> None:
+    async with stream_over() as (upstream, driver):
+        stream = driver.stream("hi")
+        call = await Call("HEAD", "/").run(sending(stream, encoding=encoding, headers=[("X-Mine", "1")]))
+        with pytest.raises(StreamAborted, match="HEAD"):
+            await stream
+        assert not upstream.requests
+
+    assert (call.status, call.body, call.is_whole) == (200, b"", True)
+    assert (call.headers["content-type"], call.headers["x-mine"]) == (kind, "1")
+
+
+async def generated() -> AsyncIterator[str]:
+    yield "no stream"
+
+
+@pytest.mark.parametrize("thing", [None, "Hello", generated(), StreamDriver])
+async def test_what_is_no_stream_is_refused_with_one_sentence(thing: Any) -> None:
+    from streamkit.web.starlette import RelayResponse
+
+    call = Call("POST", "/")
+    with pytest.raises(TypeError, match=rf"takes what driver.stream\(…\) returns, not this {type(thing).__name__}"):
+        await call.run(sending(thing))
+    assert not call.sent
+    with pytest.raises(TypeError, match="driver.stream"):
+        RelayResponse(thing)
+
+
+def test_another_event_loop_is_refused_with_one_sentence() -> None:
+    async def unused(*_: Any) -> Any:
+        raise AssertionError("it is refused before")
+
+    scope = {"type": "http", "method": "POST"}
+    for app in (sending(None), _RelayASGI(cast("Any", None), signals=True)):
+        coroutine = app(scope, unused, unused)
+        with pytest.raises(RuntimeError, match="streamkit runs on asyncio") as refused:
+            coroutine.send(None)  # as a loop would, which is not asyncio's
+        assert "\n" not in str(refused.value)
 
 
 async def ended(driver: StreamDriver) -> Any:
