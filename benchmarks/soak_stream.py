@@ -39,7 +39,8 @@ LETTERS: Final = {
 # An attempt that has published anything is not retried.
 GRAMMAR: Final = re.compile(r"s(c?r)*(cx*)?[DEA]\.")
 
-LIMITS: Final = Timeout(first=2.5, idle=2.5, after_finish=0.3)
+LIMITS: Final = Timeout(first=8.0, idle=8.0, after_finish=0.3)
+"""Long enough for a machine so busy that the process gets no turn for seconds: only who hangs may run into them."""
 
 INTERRUPTIONS: Final = (
     "abort by task",

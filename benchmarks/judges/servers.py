@@ -59,8 +59,6 @@ class Server:
     files: Mapping[str, str] = field(default_factory=dict)
     says: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    node: bool = False
-    """Its package is one of node's."""
 
 
 @dataclass
@@ -202,7 +200,6 @@ SERVERS: Final = [
         },
         files={"fixtures.json": json.dumps({"fixtures": FIXTURES})},
         environment={"AIMOCK_API_KEYS": "sk-test"},
-        node=True,
     ),
     Server(
         "llm-katan 0.22.0",
@@ -246,7 +243,6 @@ SERVERS: Final = [
                 }
             )
         },
-        node=True,
     ),
     Server(
         "litellm proxy 1.106.2",

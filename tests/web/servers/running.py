@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import shutil
 import signal
@@ -9,15 +11,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from ...conftest import REPO, require_or_skip
 
-__all__ = ["SERVERS", "Running", "free_port", "nginx", "serving"]
+__all__ = ["SERVERS", "Running", "curl", "free_port", "nginx", "serving"]
 
 SERVERS = {
     "uvicorn": ["--no-access-log", "--log-level=warning"],
@@ -115,6 +117,22 @@ def nginx(folder: Path, http: str, *ports: int) -> Iterator[Path]:
         for port in ports:
             _until_listening(process, port, log)
         yield log
+
+
+@asynccontextmanager
+async def curl(url: str, body: object, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A real client that posts, with its output as it comes: `--http2` where TLS tells the server so, and HTTP/1.1 elsewhere."""
+    executable = shutil.which("curl")
+    if executable is None or b"HTTP2" not in subprocess.run([executable, "-V"], capture_output=True, check=True).stdout:
+        require_or_skip("curl with HTTP/2 is not installed: apt-get install curl")
+    command = [executable, "--silent", "--no-buffer", "--insecure", "--http2", "--json", json.dumps(body), *arguments]
+    process = await asyncio.create_subprocess_exec(*command, url, stdout=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 @contextmanager

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-import statistics
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from streamkit.testing import Cut, Headers, Script, ScriptedServer, Send, Wait, chunk, sse
 
 from ...conftest import REPO, require_or_skip
+from ..chromium import Browser
 from ..relayed import HELLO, HELLO_FEED, OPEN
-from .running import Running, free_port, nginx, serving
+from .running import Running, curl, free_port, nginx, serving
 
 STREAM = {**HELLO, "stream": True}
 SILENT: Script = [Headers(), Wait(2.2), Send(HELLO_FEED)]
@@ -104,30 +104,58 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 BOTH = pytest.mark.parametrize("name", ["default", "tuned"])
 
 
-@BOTH
-async def test_each_token_is_through_at_once(site: Site, name: str) -> None:
-    """A reader behind nginx has each within 50 ms of one who reads the same stream before it."""
-    tokens = [step for number in range(40) for step in (Send(sse(chunk(f"t{number}."), done=False)), Wait(0.03))]
-    async with site.upstream(name, [Headers(), Wait(0.2), *tokens, Send(HELLO_FEED)]) as (_, session):
-        async with session.post("/ai/streams", json=HELLO) as response:
-            url = response.headers["location"]
+ALL = pytest.mark.parametrize("name", ["default", "tuned", "tls"])
 
-        async def arrivals(base: str) -> dict[str, float]:
-            loop, at = asyncio.get_running_loop(), {}
-            async with session.get(base + url) as response:
-                async for data in response.content.iter_any():
-                    for token in re.findall(r"t\d+\.", data.decode()):
-                        at[token] = loop.time()
-            return at
 
-        direct, through = await asyncio.gather(arrivals(site.server.url), arrivals(site.url(name)))
+@asynccontextmanager
+async def telling_the_time(port: int) -> AsyncIterator[None]:
+    """An upstream whose tokens each say when they were written."""
 
-    assert len(direct) == 40
-    assert list(through) == list(direct)
-    delays = sorted(through[token] - direct[token] for token in direct)
-    # The worst is some milliseconds on an idle machine; on one that is busy with other tests, no single one says anything.
-    assert statistics.median(delays) < 0.05
-    assert delays[len(delays) * 9 // 10] < 0.25
+    async def complete(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        for _ in range(20):
+            await asyncio.sleep(0.02)
+            await response.write(sse(chunk(f"<{asyncio.get_running_loop().time()}>"), done=False))
+        await response.write(HELLO_FEED)
+        return response
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", complete)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@ALL
+@pytest.mark.parametrize("path", ["/ai/v1/chat/completions", "/answer", "/wrapped/ai/stream", "/text"])
+async def test_each_token_is_through_within_50_ms(site: Site, name: str, path: str) -> None:
+    """From the upstream's write, through the driver, the relay, the middleware and nginx, to the client's read."""
+
+    async def delays() -> list[float]:
+        loop, found, got = asyncio.get_running_loop(), [], b""
+        async with curl(site.url(name) + path, STREAM) as process:
+            assert process.stdout is not None
+            while data := await process.stdout.read(65536):
+                got += data
+                *tokens, got = re.split(rb"[<>]", got)
+                found += [loop.time() - float(token) for token in tokens[1::2]]
+                got = b"<" * (len(tokens) % 2) + got
+            assert await process.wait() == 0
+        return found
+
+    async with telling_the_time(site.server.upstream_port):
+        # On a machine that is busy with other tests, a process may get no turn for so long. What collects does so always.
+        for attempt in range(10):
+            measured = await delays()
+            assert len(measured) == 20
+            if max(measured) < 0.05:
+                break
+            assert attempt < 9, f"never were all of them through in time: {measured}"
 
 
 @BOTH
@@ -175,6 +203,21 @@ async def test_aborted_upstream_is_no_success(site: Site, name: str) -> None:
         assert cut_short == (name == "tuned"), path
 
 
+@pytest.mark.parametrize("path", ["/ai/v1/chat/completions", "/ai/stream", "/answer", "/text"])
+async def test_aborted_upstream_is_no_success_over_http2(site: Site, path: str) -> None:
+    cut: Script = [Send(sse(chunk("Hel"), done=False)), Wait(0.05), Cut()]
+    async with (
+        site.upstream("tls", cut),
+        curl(site.url("tls") + path, STREAM, "--write-out", "\n%{http_version}") as process,
+    ):
+        output, _ = await process.communicate()
+    assert b"Hel" in output
+    assert b"[DONE]" not in output
+    assert output.endswith(b"\n2")
+    # "Stream error in the HTTP/2 framing layer", or a transfer that was "partial": https://curl.se/libcurl/c/libcurl-errors.html
+    assert process.returncode in {92, 18}
+
+
 @BOTH
 @pytest.mark.parametrize("path", ["/ai/v1/chat/completions", "/answer", "/wrapped/ai/stream"])
 async def test_client_that_leaves_closes_the_upstream(site: Site, name: str, path: str) -> None:
@@ -191,24 +234,26 @@ async def test_client_that_leaves_closes_the_upstream(site: Site, name: str, pat
         assert closed_at - left_at < 0.5
 
 
-async def test_http2_carries_more_streams_than_http1_has_connections(site: Site, tmp_path: Path) -> None:
-    """Twelve at once on one connection, none of which ends before all have begun."""
-    curl = shutil.which("curl")
-    if curl is None or b"HTTP2" not in subprocess.run([curl, "-V"], capture_output=True, check=True).stdout:
-        require_or_skip("curl with HTTP/2 is not installed: apt-get install curl")
-    slow: Script = [Send(sse(chunk("Hel"), done=False)), Wait(0.5), Send(HELLO_FEED)]
-    async with site.upstream("tls", slow) as (scripted, _):
-        command = [curl, "--silent", "--insecure", "--http2", "--parallel", "--parallel-max", "20"]
-        for number in range(12):
-            command += [] if number == 0 else ["--next", "--silent", "--insecure", "--http2"]
-            command += ["--json", '{"message": "hi"}', "--output", str(tmp_path / f"{number}"), "--write-out"]
-            command += ["%{http_version} %{num_connects}\n", site.url("tls") + "/ai/stream"]
-        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
-        output, _ = await process.communicate()
+COUNT_ANSWERS = """
+    window.answers = 0; window.leaving = new AbortController();
+    for (let number = 0; number < 20; number++)
+        fetch("/ai/stream", {method: "POST", headers: {"content-type": "application/json"}, body: '{"message": "hi"}',
+            signal: leaving.signal}).then((response) => { answers++; return response.text(); }).catch(() => {});
+    "asked"
+"""
 
-    lines = output.decode().splitlines()
-    assert process.returncode == 0
-    assert {line.split()[0] for line in lines} == {"2"}
-    assert sum(int(line.split()[1]) for line in lines) == 1
-    assert len(scripted.requests) == 12
-    assert all((tmp_path / f"{number}").read_text().endswith("data: [DONE]\n\n") for number in range(12))
+
+@pytest.mark.parametrize(("name", "most"), [("tuned", 6), ("tls", 20)])
+async def test_browser_has_six_connections_of_http1(site: Site, browser: Browser, name: str, most: int) -> None:
+    page = await browser.page()
+    await page.send("Security.setIgnoreCertificateErrors", ignore=True)
+    async with site.upstream(name, OPEN) as (scripted, _):
+        await page.goto(site.url(name) + "/openapi.json")
+        await page.evaluate(COUNT_ANSWERS)
+        await page.wait_for(f"answers === {most}")
+        await asyncio.sleep(0.3 if most < 20 else 0)  # the seventh would have come by now
+        assert await page.evaluate("answers") == most == len(scripted.requests)
+        left_at = asyncio.get_running_loop().time()
+        await page.evaluate("leaving.abort()")
+        await asyncio.gather(*(request.closed.wait() for request in scripted.requests))
+        assert max(request.closed_at or 0 for request in scripted.requests) - left_at < 0.5

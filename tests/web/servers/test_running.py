@@ -13,7 +13,7 @@ import pytest
 from streamkit.testing import Cut, Hang, Headers, Script, ScriptedServer, Send, Wait, answer, chunk, sse
 
 from ..relayed import HELLO, HELLO_FEED, OPEN
-from .running import SERVERS, Running, serving
+from .running import SERVERS, Running, curl, serving
 
 STREAM = {**HELLO, "stream": True}
 STARTS = [
@@ -150,6 +150,27 @@ async def test_answer_that_fails_is_told_and_cut(server: Running) -> None:
         assert b"Hel" in got
         assert path == "/text" or (b"upstream_cut" in got and b"[DONE]" not in got), path
         assert not whole or path.startswith("/wrapped"), path  # that middleware ends everything as a whole body
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("granian", []),
+        ("hypercorn", ["--keep-alive=1"]),  # it resets no stream, but closes the connection when that is idle
+    ],
+)
+async def test_answer_that_fails_is_cut_over_http2(name: str, more: list[str], tmp_path: Path) -> None:
+    cut: Script = [Send(sse(chunk("Hel"), done=False)), Wait(0.05), Cut()]
+    with serving(name, tmp_path, more=more) as running:
+        async with ScriptedServer(cut, port=running.upstream_port):
+            version = ("--http2-prior-knowledge", "--write-out", "\n%{http_version}")
+            for path in ("/ai/v1/chat/completions", "/answer", "/text"):
+                async with curl(running.url + path, STREAM, *version) as process:
+                    output, _ = await process.communicate()
+                assert output.endswith(b"\n2")
+                assert b"Hel" in output
+                assert path == "/text" or b"upstream_cut" in output
+                assert process.returncode in {92, 18}  # a stream that was reset, a transfer that was partial
 
 
 async def test_upstream_that_refuses_becomes_a_status(server: Running) -> None:
