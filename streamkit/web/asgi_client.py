@@ -56,10 +56,12 @@ class ASGIClient:
         self._send = send
         self._max_body = max_body
         self._body = bytearray()
-        self._has_body = asyncio.Event()
+        # Futures, because an asyncio.Event is three quarters of a kilobyte, of which every reader would have two.
+        loop = asyncio.get_running_loop()
+        self._has_body: asyncio.Future[None] = loop.create_future()
         """All of it has come, or more than allowed, or the client has gone."""
         self._when_gone: Callable[[], object] = lambda: None
-        self._left = asyncio.Event()
+        self._left: asyncio.Future[None] = loop.create_future()
         self._listening: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -85,7 +87,7 @@ class ASGIClient:
                 if len(self._body) <= self._max_body:
                     self._body += message.get("body", b"")
                 if whole or len(self._body) > self._max_body:
-                    self._has_body.set()
+                    _set(self._has_body)
         except asyncio.CancelledError:  # from here: it is there, but we are done
             raise
         except Exception:
@@ -94,13 +96,13 @@ class ASGIClient:
         self._lost()
 
     def _lost(self) -> None:
-        self._left.set()
-        self._has_body.set()
+        _set(self._left)
+        _set(self._has_body)
         self._when_gone()
 
     def gone(self) -> bool:
         """Whether the client has left; some servers say so too when they shut down."""
-        return self._left.is_set()
+        return self._left.done()
 
     def when_gone(self, callback: Callable[[], object]) -> None:
         """Call this, and none that was given before, when the client has gone; at once if it has."""
@@ -110,11 +112,7 @@ class ASGIClient:
 
     async def until_gone(self, seconds: float) -> None:
         """Wait until the client has gone, or for so long."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._left.wait()
-        except TimeoutError:
-            pass
+        await asyncio.wait([self._left], timeout=seconds)
 
     async def while_there(self, work: asyncio.Future[_T]) -> None:
         """Wait for something as long as the client does: then it is done, or cancelled because the client went first."""
@@ -128,11 +126,10 @@ class ASGIClient:
 
     async def body(self, limit: int) -> bytes:
         """The body of the request. Raises Refused: it has not come in time (408), or is longer than `limit` (413)."""
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                await self._has_body.wait()
-        except TimeoutError:
-            raise Refused("the request took too long to come", status=408, code="request_timeout") from None
+        if not self._has_body.done():
+            await asyncio.wait([self._has_body], timeout=BODY_SECONDS)
+        if not self._has_body.done():
+            raise Refused("the request took too long to come", status=408, code="request_timeout")
         if len(self._body) > limit:
             raise Refused(f"the request is larger than {limit} bytes", status=413, code="request_too_large")
         return bytes(self._body)
@@ -156,3 +153,8 @@ class ASGIClient:
     def offer(self, piece: Piece) -> bool:
         """Take nothing: ASGI knows no sending without waiting."""
         return False
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -45,6 +45,9 @@ async def serve(subscription: RelaySubscription, outlet: Outlet, *, send_timeout
                 async for data in subscription:
                     patience.sending()
                     await outlet.send(data)
+                    del (
+                        data
+                    )  # or a reader who came late would keep all that it was sent at first, for as long as it reads
                     patience.sent()
             finally:
                 patience.end()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 
 import pytest
 
@@ -29,6 +30,31 @@ async def test_all_is_sent_and_the_outcome_told():
     assert await serving == "end"
     assert outlet.body == b"".join(encoded.frames)
     assert outlet.offered == 2
+
+
+class Sieve(MemoryOutlet):
+    """Keeps nothing."""
+
+    async def send(self, data: bytes) -> None:
+        pass
+
+
+@driven
+async def test_readers_who_came_late_keep_nothing_of_what_they_were_sent_at_first():
+    encoded = native()
+    encoded.add([chunk_record(1, "x" * 100_000)])
+    tracemalloc.start()
+    try:
+        subscriptions = [RelaySubscription("s", encoded, prefix=b"retry: 1\n") for _ in range(20)]
+        reading = [asyncio.ensure_future(serve(subscription, Sieve())) for subscription in subscriptions]
+        await turns(3)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000  # not two million; asyncio keeps tracebacks in debug mode
+    for subscription in subscriptions:
+        subscription.close()
+    await asyncio.gather(*reading)
 
 
 @driven
