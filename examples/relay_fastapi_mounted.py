@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse
+from starlette.types import Receive, Scope, Send
 
 from streamkit import StreamDriver, demo_tape
 from streamkit.testing import replay_server
@@ -29,14 +30,22 @@ from streamkit.web import Limits, Relay
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with (
         StreamDriver(model=os.environ.get("OPENAI_MODEL", "gpt-4.1-mini")) as driver,
-        Relay(driver, limits=Limits(max_streams=200, max_seconds=300)) as relay,
+        Relay(driver, limits=Limits(max_streams=200, max_seconds=300)) as started,
     ):
-        app.mount("/ai", relay.asgi())
+        app.state.relay = started.asgi()
         yield
 
 
 app = FastAPI(lifespan=lifespan)
 app.add_middleware(GZipMiddleware)  # it leaves streams alone
+
+
+async def relay(scope: Scope, receive: Receive, send: Send) -> None:
+    """The relay of this run: a TestClient, for one, starts the application again and again."""
+    await app.state.relay(scope, receive, send)
+
+
+app.mount("/ai", relay)
 
 
 @app.get("/")

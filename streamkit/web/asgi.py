@@ -29,7 +29,7 @@ from .records import StreamEnd
 from .relay import Relay
 from .serving import linger_after, serve
 from .shutdown import hear_shutdown
-from .starting import check_is_stream
+from .starting import check_is_stream, check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
@@ -160,11 +160,13 @@ async def send_stream(
     _check_loop()
     check_is_stream(stream)
     more_headers = _raw(headers)
+    own = _raw(headers_of_encoding(encoder_of(encoding, "none")).items())
     if scope["method"] == "HEAD":
-        stream.abort("HEAD asks for no answer")
-        own = _raw(headers_of_encoding(encoder_of(encoding, "none")).items())
-        await send({"type": "http.response.start", "status": 200, "headers": _of_stream(own, more_headers)})
-        await send({"type": "http.response.body"})
+        await _send_none(stream, "HEAD asks for no answer", 200, _of_stream(own, more_headers), send)
+        return
+    if encoding == "native" and any(name.lower() == b"last-event-id" for name, _ in scope["headers"]):
+        # An EventSource asks again when the answer has ended, or was cut. That would be another answer, and one that is paid for.
+        await _send_none(stream, "an answer cannot be resumed without a relay", 204, more_headers, send)
         return
     relay = Relay(
         None,
@@ -173,13 +175,17 @@ async def send_stream(
         heartbeat=heartbeat,
         early_commit=min(10.0, heartbeat),
         send_timeout=send_timeout,
+        max_lag_bytes=None,  # whoever is cut cannot come back
     )
     relayed = await relay.adopt(stream)
     stop_hearing = _close_on_signal(relay)
     try:
         subscription = await relay.subscribe(relayed.id, 0, encoding)
-        async with ASGIClient(receive, send, 0) as client:
-            outcome = await _answer(_first_word(relayed, subscription), client, send_timeout, more_headers)
+        try:
+            async with ASGIClient(receive, send, 0) as client:
+                outcome = await _answer(_first_word(relayed, subscription), client, send_timeout, more_headers)
+        finally:
+            subscription.close("gone")  # it has not begun, if the client left before
         if outcome not in ("end", "error"):
             stream.abort("the client has gone" if outcome in (None, "gone") else "the client takes nothing")
     finally:
@@ -187,16 +193,21 @@ async def send_stream(
         await relay.close()
 
 
+async def _send_none(stream: CompletionStream, why: str, status: int, headers: Sequence[RawHeader], send: Send) -> None:
+    """Answer without the stream, which is not to complain that nobody has started it."""
+    check_whole(stream)
+    stream.abort(why)
+    with suppress(OSError):
+        await send({"type": "http.response.start", "status": status, "headers": _joined(headers, ())})
+        await send({"type": "http.response.body"})
+
+
 async def _first_word(relayed: Relayed, subscription: RelaySubscription) -> Answer | StreamAnswer:
     try:
         await relayed.ready()
     except StreamError as error:
-        subscription.close()
         status, headers, body = failure_answer(error)
         return Answer(status, {"content-type": "application/json", "cache-control": "no-store", **headers}, body)
-    except BaseException:
-        subscription.close()
-        raise
     return stream_answer(subscription, {})
 
 
@@ -231,8 +242,10 @@ async def _answer(
     headers = _joined(own, more_headers)
     if answer.body:
         headers.append((b"content-length", b"%d" % len(answer.body)))
-    await client.start(answer.status, headers)
-    await client.finish(answer.body)
+    with suppress(OSError, TimeoutError):  # nobody is there any more, or takes it
+        async with asyncio.timeout(send_timeout):
+            await client.start(answer.status, headers)
+            await client.finish(answer.body)
     return "end"
 
 
@@ -248,7 +261,10 @@ async def _send_subscription(
         await client.start(status, headers)
         outcome = await serve(subscription, client, send_timeout=send_timeout)
         if outcome == "end":
-            await client.finish()
+            async with asyncio.timeout(send_timeout):
+                await client.finish()
+    except TimeoutError:
+        outcome = "timeout"
     except OSError:
         outcome = "gone"
     except asyncio.CancelledError:

@@ -24,6 +24,8 @@ _LOOK_SECONDS: Final = 0.1
 _listeners: dict[object, Callable[[], object]] = {}
 _replaced: dict[int, Any] = {}
 """The handlers that were there before ours, by signal; a process has one of each, which is why this is no object's."""
+_passing_on: set[int] = set()
+"""The signals that the handler before ours is being called with."""
 _looks: list[asyncio.TimerHandle] = []
 """The next look at the event that a parent sets, if there is to be one."""
 
@@ -31,6 +33,7 @@ _looks: list[asyncio.TimerHandle] = []
 def hear_shutdown(listener: Callable[[], object]) -> Callable[[], None]:
     """Call `listener` in the main thread when the process is told to end; returns what undoes that.
 
+    At once, if a server that shows it was told before: a response may begin after the signal. (Uvicorn and Hypercorn do.)
     The handler that is there is called after it. Outside the main thread, where Python sets no handlers, nothing happens. The
     handler that was there comes back with the last listener's leaving, unless somebody has put another one over ours. In a worker
     of Hypercorn's, call this with its event loop running, which then calls `listener`.
@@ -42,16 +45,17 @@ def hear_shutdown(listener: Callable[[], object]) -> Callable[[], None]:
     _listeners[token] = listener
     _look_at_event()
     for number in _SIGNALS:
-        if number in _replaced:
-            continue
         there = signal.getsignal(number)
         # None: a handler that is not Python's, and that Python could not put back.
-        if there is not None and there != signal.SIG_IGN:
-            try:
-                signal.signal(number, _heard)
-            except ValueError:  # not the main thread
-                break
-            _replaced[number] = there
+        if there is None or there in (signal.SIG_IGN, _heard):
+            continue
+        try:
+            signal.signal(number, _heard)
+        except ValueError:  # not the main thread
+            break
+        _replaced[number] = there
+    if _is_ending():
+        listener()
 
     def stop_hearing() -> None:
         _listeners.pop(token, None)
@@ -73,11 +77,23 @@ def _tell() -> None:
         listener()
 
 
+def _is_ending() -> bool:
+    """Whether the server that has a handler here was told already: nobody will tell it again."""
+    # Uvicorn's handler is a method of its server, which has this attribute. Of Granian nothing can be seen from here.
+    return any(getattr(getattr(there, "__self__", None), "should_exit", False) for there in _replaced.values())
+
+
 def _heard(number: int, frame: Any) -> None:  # noqa: ANN401 - a frame, of no interest
+    if number in _passing_on:  # by a handler that was put over ours, calls it, and has ours over it by now
+        return
     _tell()
     there = _replaced.get(number)
     if callable(there):
-        there(number, frame)
+        _passing_on.add(number)
+        try:
+            there(number, frame)
+        finally:
+            _passing_on.discard(number)
     else:  # the default: to die of it
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .asgi import send_stream
+from .encode import encoding as encoder_of
 from .starting import check_is_stream
 
 try:
@@ -43,6 +44,7 @@ class RelayResponse(Response):
 
     Raises:
         TypeError: it is no stream.
+        ValueError: there is no such encoding.
         RuntimeError: when it is sent, for a stream that has ended, has begun, is relayed already, or runs on another event loop.
     """
 
@@ -57,6 +59,7 @@ class RelayResponse(Response):
         send_timeout: float = 20.0,
     ) -> None:
         check_is_stream(stream)
+        encoder_of(encoding, "none")  # here, where the traceback shows who said so
         super().__init__(headers=headers, background=background)
         self._stream = stream
         self._encoding: EncodingName = encoding

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .log import StreamLog
     from .running import OnDisconnect, RunningStreams
 
-__all__ = ["Starter", "check_is_stream"]
+__all__ = ["Starter", "check_is_stream", "check_whole"]
 
 _adopted: WeakSet[CompletionStream] = WeakSet()
 """Streams that came from outside and are relayed, by whichever relay."""
@@ -132,7 +132,7 @@ class Starter:
 
     async def adopt(self, stream: CompletionStream, owner: str, on_disconnect: OnDisconnect) -> Relayed:
         """As `Relay.adopt`."""
-        _check_whole(stream)
+        check_whole(stream)
         self._streams.admission.enter(owner)
         opened, stream_id = False, secrets.token_urlsafe(16)
         publication = self._publication(stream_id)
@@ -182,7 +182,7 @@ class Starter:
         return Relayed(stream_id, self._streams.get(stream_id), created=created, early_commit=self._early_commit)
 
 
-def _check_whole(stream: CompletionStream) -> None:
+def check_whole(stream: CompletionStream) -> None:
     """Raise RuntimeError for a stream that cannot be relayed from its beginning, TypeError for what is none."""
     check_is_stream(stream)
     if stream in _adopted:

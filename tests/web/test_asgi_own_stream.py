@@ -11,8 +11,9 @@ from typing import Any, cast
 import pytest
 
 from streamkit import StreamAborted, StreamDriver
-from streamkit.testing import Hang, Headers, answer, completion_server
+from streamkit.testing import Hang, Headers, Send, Wait, answer, chunk, completion_server, sse
 from streamkit.web.asgi import _RelayASGI, send_stream
+from streamkit.web.subscription import PATIENCE
 
 from .asgi_call import Call, calling, until_there
 from .relayed import HELLO_FEED, OPEN, until
@@ -155,6 +156,74 @@ async def test_head_gets_the_headers_and_asks_nothing_of_the_upstream(encoding: 
     assert (call.headers["content-type"], call.headers["x-mine"]) == (kind, "1")
 
 
+async def test_who_comes_back_for_more_of_an_answer_gets_no_other_one() -> None:
+    """An EventSource does, when the answer has ended or was cut."""
+    async with stream_over() as (upstream, driver):
+        stream = driver.stream("hi")
+        call = await Call("GET", "/", Last_Event_ID="x:1").run(sending(stream, headers=[("X-Mine", "1")]))
+        with pytest.raises(StreamAborted, match="resumed"):
+            await stream
+        assert not upstream.requests
+        assert (call.status, call.body, call.headers) == (204, b"", {"x-mine": "1"})
+
+        call = await Call("GET", "/", Last_Event_ID="x:1").run(sending(driver.stream("hi"), encoding="guide"))
+        assert call.body.endswith(b"data: [DONE]\n\n")
+
+
+async def test_slow_client_gets_all_of_it() -> None:
+    """Nobody can come back to a stream of one's own, so it is cut for nothing but taking nothing."""
+    texts = [chunk("x" * 4000) for _ in range(100)]
+    steps = [step for text in texts for step in (Send(sse(text, done=False)), Wait(0.02))]
+    async with stream_over([*steps, Send(HELLO_FEED)]) as (_, driver):
+        call = Call("POST", "/")
+        async with calling(sending(driver.stream("hi")), call) as task:
+            await call.until(until_there(b"x"))
+            call.room.clear()
+            await asyncio.sleep(PATIENCE + 0.3)
+            call.room.set()
+            await asyncio.wait_for(task, 10)
+    assert call.is_whole
+    assert call.body.count(b"x") >= 400_000
+
+
+@pytest.mark.parametrize("script", [HELLO_FEED, answer(400, {"error": {"message": "no"}})])
+async def test_client_that_does_not_take_the_end_is_given_up(script: Any) -> None:
+    async with stream_over(script) as (_, driver):
+        call = Call("POST", "/")
+        received = call.send
+
+        async def send(message: Any) -> None:
+            if message.get("status") == 400 or (message["type"].endswith("body") and not message.get("more_body")):
+                call.room.clear()
+            await received(message)
+
+        async def app(scope: Any, receive: Any, _: Any) -> None:
+            await send_stream(driver.stream("hi"), scope, receive, send, send_timeout=0.2)
+
+        async with asyncio.timeout(5):
+            await app(call.scope, call.receive, send)
+    assert not call.is_whole
+
+
+async def test_client_that_left_before_it_all_began_holds_nothing_up() -> None:
+    async with stream_over() as (_, driver):
+        call = Call("POST", "/")
+        call._parts.clear()
+        call.leave.set()
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        await call.run(sending(driver.stream("hi")))
+        assert loop.time() - begin < 0.8
+
+
+async def test_nobody_is_left_to_hear_of_a_refusal() -> None:
+    async with stream_over(answer(400, {"error": {"message": "no"}})) as (_, driver):
+        call = Call("POST", "/")
+        call.failing = OSError("the client has gone")  # as ASGI has it from version 2.4 on
+        await call.run(sending(driver.stream("hi")))
+        await Call("HEAD", "/").run(sending(driver.stream("hi")))
+
+
 async def generated() -> AsyncIterator[str]:
     yield "no stream"
 
@@ -169,6 +238,14 @@ async def test_what_is_no_stream_is_refused_with_one_sentence(thing: Any) -> Non
     assert not call.sent
     with pytest.raises(TypeError, match="driver.stream"):
         RelayResponse(thing)
+
+
+async def test_encoding_that_is_none_is_refused_where_it_is_named() -> None:
+    from streamkit.web.starlette import RelayResponse
+
+    async with stream_over() as (_, driver):
+        with pytest.raises(ValueError, match="native, openai, guide or plain, not 'sse'"):
+            RelayResponse(driver.stream("hi"), encoding=cast("Any", "sse"))
 
 
 def test_another_event_loop_is_refused_with_one_sentence() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -56,12 +57,58 @@ def test_who_puts_a_handler_over_ours_keeps_it(server: list[str]) -> None:
     signal.raise_signal(signal.SIGTERM)
     assert server == ["later"]
 
+    signal.signal(signal.SIGTERM, ours)  # as servers do at their end
     stop = hear_shutdown(lambda: server.append("listener"))
-    signal.signal(signal.SIGTERM, ours)
     signal.raise_signal(signal.SIGTERM)
     assert server[1:] == ["listener", "server"]
     stop()
     assert signal.getsignal(signal.SIGTERM) == own
+
+
+def test_second_server_of_a_process_is_heard_too(server: list[str]) -> None:
+    """Whose handler stands over ours, while a listener of the first one's is still there."""
+    first = hear_shutdown(lambda: server.append("first"))
+
+    def later(*_: object) -> None:
+        server.append("later")
+
+    signal.signal(signal.SIGTERM, later)
+    second = hear_shutdown(lambda: server.append("second"))
+    signal.raise_signal(signal.SIGTERM)
+    assert server == ["first", "second", "later"]
+    first()
+    second()
+    assert signal.getsignal(signal.SIGTERM) == later
+
+
+def test_handler_over_ours_that_calls_ours_may_have_ours_over_it(server: list[str]) -> None:
+    first = hear_shutdown(lambda: server.append("first"))
+    ours: Any = signal.getsignal(signal.SIGTERM)
+
+    def chaining(*arguments: object) -> None:
+        server.append("chaining")
+        ours(*arguments)
+
+    signal.signal(signal.SIGTERM, chaining)
+    second = hear_shutdown(lambda: None)
+    signal.raise_signal(signal.SIGTERM)
+    assert server == ["first", "chaining"]
+    first()
+    second()
+
+
+def test_who_comes_after_uvicorn_was_told_is_told_at_once(server: list[str]) -> None:
+    uvicorn = pytest.importorskip("uvicorn")
+    one = uvicorn.Server(uvicorn.Config("nothing"))
+    before = {number: signal.signal(number, one.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+    hear_shutdown(lambda: server.append("early"))()
+    assert not server
+
+    signal.raise_signal(signal.SIGTERM)
+    hear_shutdown(lambda: server.append("late"))()
+    assert server == ["late"]
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_ignored_signal_stays_ignored(server: list[str]) -> None:

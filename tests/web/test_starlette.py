@@ -4,6 +4,8 @@ import asyncio
 import builtins
 import importlib
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from streamkit import StreamDriver
 from streamkit.testing import completion_server
+from streamkit.web import Relay
 
 from ..conftest import require_or_skip
 from .asgi_call import Call, calling, until_there
@@ -161,6 +164,36 @@ async def test_mount_in_a_mount() -> None:
         started = await Call("POST", "/outer/ai/streams", HELLO).run(starlette_app(relay.asgi()))
 
     assert started.headers["location"].startswith("/outer/ai/streams/")
+
+
+def test_application_with_a_relay_starts_again_for_each_test_client() -> None:
+    """As docs/fastapi.md mounts it, before what takes all paths."""
+    from fastapi import FastAPI
+    from starlette.responses import PlainTextResponse
+    from starlette.testclient import TestClient
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with (
+            completion_server(HELLO_FEED) as upstream,
+            StreamDriver(upstream.base_url, model="m") as driver,
+            Relay(driver) as relay,
+        ):
+            app.state.relay = relay.asgi()
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    async def ai(scope: Any, receive: Any, send: Any) -> None:
+        await app.state.relay(scope, receive, send)
+
+    app.mount("/ai", ai)
+    app.mount("/", PlainTextResponse("a page"))
+    for _ in range(2):
+        with TestClient(app) as client:
+            url = client.post("/ai/streams", json=HELLO).headers["location"]
+            assert "event: end" in client.get(url).text
+            assert client.get("/anything").text == "a page"
 
 
 def test_without_the_framework_one_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ The upstream is OPENAI_BASE_URL; `bare` is the relay with no framework around it
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,6 +38,13 @@ app.mount("/ai", relay.asgi())
 
 @app.post("/answer")
 async def answer() -> RelayResponse:
+    return RelayResponse(driver.stream("hi"), encoding="openai", heartbeat=HEARTBEAT)
+
+
+@app.post("/late")
+async def late() -> RelayResponse:
+    print("at work", flush=True)
+    await asyncio.sleep(0.5)  # a look into the database
     return RelayResponse(driver.stream("hi"), encoding="openai", heartbeat=HEARTBEAT)
 
 

@@ -254,3 +254,20 @@ async def test_sigterm_ends_the_server_in_time_and_tells_every_client(
         assert not whole or path.startswith("/wrapped"), path
     assert "Traceback" not in log
     assert "Unclosed" not in log
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "hypercorn"])
+async def test_stream_that_begins_after_the_signal_is_told_too(name: str, tmp_path: Path) -> None:
+    """Its endpoint was still at work when the signal came. Granian shows nobody that it was told."""
+    with serving(name, tmp_path) as server:
+        async with upstream(server, OPEN) as (_, session):
+            asking = asyncio.ensure_future(session.post("/late", json=STREAM))
+            while "at work" not in server.log.read_text():
+                await asyncio.sleep(0.01)
+            ending = asyncio.get_running_loop().run_in_executor(None, server.terminate)
+            got, whole = await rest(await asking)
+            seconds = await ending
+
+    assert b"shutdown" in got
+    assert not whole
+    assert seconds < 3
