@@ -10,7 +10,8 @@ __all__ = ["UnconfiguredHandler"]
 class UnconfiguredHandler(logging.NullHandler):
     """A NullHandler, but for errors in a program that has no handler at all: they go to stderr, as asyncio's do.
 
-    A listener that raises is reported by nothing but its log record; in a script without logging it would vanish.
+    A listener that raises is reported by nothing but its log record; in a script without logging it would vanish. So would the
+    warnings of `streamkit.web`: servers configure the logging of their own only, and nobody is there to catch an error.
     """
 
     def handle(self, record: logging.LogRecord) -> bool:
@@ -18,6 +19,7 @@ class UnconfiguredHandler(logging.NullHandler):
         configured = logging.getLogger().handlers or any(
             handler is not self for handler in logging.getLogger("streamkit").handlers
         )
-        if record.levelno >= logging.ERROR and not configured and logging.lastResort is not None:
+        level = logging.WARNING if record.name == "streamkit.web" else logging.ERROR
+        if record.levelno >= level and not configured and logging.lastResort is not None:
             logging.lastResort.handle(record)
         return True

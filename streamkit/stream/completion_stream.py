@@ -267,6 +267,11 @@ class CompletionStream:
         """It has started, and `end` has not been delivered yet."""
         return self._task is not None and not self._finished.is_set()
 
+    @property
+    def ending(self) -> bool:
+        """It has ended, or is to end as soon as it can: aborted, say, or its `async with` left before it had begun."""
+        return self._pump.stop is not None or self._finished.is_set()
+
     async def finished(self) -> None:
         """Wait until `end` has been delivered, whatever the ending was; starts nothing."""
         self.refuse_inside_listener()

@@ -74,6 +74,8 @@ def _public(error: StreamError) -> tuple[str, int, str]:
             own_words = error.message.removeprefix(f"{error.status}: ").removeprefix(_IN_STREAM)
             if isinstance(error, StatusError) and error.status is not None:
                 own_words = own_words.removesuffix(f" - {advice(error.status)}")
+            if own_words.startswith("an HTML page"):  # of a proxy, or of another server than was meant
+                own_words = f"the upstream server answered with {own_words}"
             return "rate_limited" if error.status == 429 else "upstream_http", 502, own_words
         case ConnectionFailed():
             return "upstream_http", 502, "no connection to the upstream server"

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from ..errors import ConnectionFailed
+from ..wire.failure import advice
 from .limits import Admission, Limits
 from .public_errors import failure_of
 from .publish import Publication
@@ -14,6 +16,7 @@ from .records import Failure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..errors import StreamError
     from ..stream import CompletionStream
     from .hub import Channel
 
@@ -94,7 +97,7 @@ class RunningStreams:
         """Start a stream that is open in the log; from here on it ends by itself, or by `Running.end`."""
         loop = asyncio.get_running_loop()
         # A listener of the relay's own, not of a sink: with one, the stream does not complain that nobody has heard.
-        stream.on("error", lambda error: _note(stream_id, failure_of(error)))
+        stream.on("error", lambda error: _note(stream_id, error))
         stream.start()
         running = self._running[stream_id] = Running(stream, publication, owner, on_disconnect)
         running.task = loop.create_task(self._see_through(stream_id, running), name="streamkit.web.stream")
@@ -153,8 +156,17 @@ class RunningStreams:
         return [running.task for running in self._running.values() if running.task is not None]
 
 
-def _note(stream_id: str, failure: Failure) -> None:
+def _note(stream_id: str, error: StreamError) -> None:
+    failure = failure_of(error)
+    # For whoever runs the relay: where nobody answers, or what to look at. The upstream's own words may quote a question.
+    why = error.message if isinstance(error, ConnectionFailed) else advice(error.status) if error.status else ""
     # The code is the upstream's, which may write anything into it.
     log.warning(
-        "stream %s failed: code %r, status %s, request %s", stream_id, failure.code, failure.status, failure.request_id
+        "stream %s failed: %s, code %r, status %s, request %s%s",
+        stream_id,
+        type(error).__name__,
+        failure.code,
+        failure.status,
+        failure.request_id,
+        f": {why}" if why else "",
     )

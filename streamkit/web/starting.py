@@ -149,6 +149,8 @@ class Starter:
             return self._relayed(stream_id, created=True)
         except BaseException:
             _adopted.discard(stream)
+            if not stream.running:
+                stream.abort("the relay did not start it")  # or it would complain that nobody did
             publication.give_up()
             self._hub.release(publication.channel)
             self._streams.admission.leave(owner)
@@ -189,6 +191,8 @@ def check_whole(stream: CompletionStream) -> None:
         raise RuntimeError("this stream is relayed already: let clients subscribe to it by its id")
     if stream.completion.ended_by is not None:
         raise RuntimeError("this stream has ended: there is nothing left to relay")
+    if stream.ending:
+        raise RuntimeError("this stream was aborted, or its `async with` was left: relay it without either")
     if stream.completion.timings.first_chunk is not None:
         raise RuntimeError("this stream has begun without a relay: relay it before its first chunk")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -272,6 +273,17 @@ async def begun(driver: StreamDriver) -> Any:
     return stream
 
 
+async def left(driver: StreamDriver) -> Any:
+    async with driver.stream("hi") as stream:
+        return stream
+
+
+async def aborted(driver: StreamDriver) -> Any:
+    stream = driver.stream("hi")
+    stream.abort()
+    return stream
+
+
 async def relayed(driver: StreamDriver) -> Any:
     stream = driver.stream("hi")
     call = Call("POST", "/")
@@ -287,6 +299,8 @@ async def relayed(driver: StreamDriver) -> Any:
         (ended, HELLO_FEED, "this stream has ended"),
         (begun, OPEN, "this stream has begun"),
         (relayed, OPEN, "this stream is relayed already"),
+        (left, HELLO_FEED, "this stream was aborted, or its `async with` was left"),
+        (aborted, HELLO_FEED, "this stream was aborted"),
     ],
 )
 async def test_stream_that_cannot_be_sent_is_refused_with_one_sentence(
@@ -300,6 +314,18 @@ async def test_stream_that_cannot_be_sent_is_refused_with_one_sentence(
 
     assert not call.sent
     assert "\n" not in str(refused.value)
+
+
+async def test_stream_of_a_driver_that_is_closed_is_refused_with_one_sentence() -> None:
+    """Made in the endpoint, for example, instead of the lifespan. Nobody is told to start it, either."""
+    async with stream_over() as (_, driver):
+        stream = driver.stream("hi")
+    call = Call("POST", "/")
+    with pytest.raises(RuntimeError, match="this StreamDriver is closed"):
+        await call.run(sending(stream))
+    del stream
+    gc.collect()
+    assert not call.sent
 
 
 async def test_stream_of_another_loop_is_refused_with_one_sentence() -> None:

@@ -122,4 +122,7 @@ def test_a_stream_that_fails_is_one_line_in_the_log_without_what_the_upstream_sa
         fail()
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("streamkit.web", "WARNING")
-    assert record.getMessage() == f"stream {relayed_id} failed: code 'a\\nb', status 429, request req_1"
+    assert record.getMessage() == (
+        f"stream {relayed_id} failed: StatusError, code 'a\\nb', status 429, request req_1: "
+        "too many requests, or the quota is used up"
+    )
