@@ -19,15 +19,14 @@ from urllib.parse import parse_qsl
 from weakref import finalize, ref
 
 from ..errors import StreamError
+from .asgi_answer import joined_headers, raw_headers, send_answer, stream_headers
 from .asgi_client import ASGIClient
 from .encode import encoding as encoder_of
 from .failures import failure_answer
 from .http import Answer, Request, StreamAnswer, handle
 from .limits import Limits
 from .messages import headers_of_encoding, stream_answer
-from .records import StreamEnd
 from .relay import Relay
-from .serving import linger_after, serve
 from .shutdown import hear_shutdown
 from .starting import check_is_stream, check_whole
 
@@ -35,25 +34,16 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 
     from ..stream import CompletionStream
+    from .asgi_answer import RawHeader
     from .asgi_client import Receive, Send
     from .encode import EncodingName
     from .relayed import Relayed
-    from .subscription import Outcome, RelaySubscription
+    from .subscription import RelaySubscription
 
 __all__ = ["ASGIApp", "relay_asgi", "send_stream"]
 
 Scope: TypeAlias = "MutableMapping[str, Any]"
-RawHeader: TypeAlias = tuple[bytes, bytes]
 ASGIApp: TypeAlias = "Callable[[Scope, Receive, Send], Awaitable[None]]"
-
-_LAST_WORDS_SECONDS: Final = 0.25
-"""How long it may take to tell a client that the server shuts down."""
-
-_CLIENT_LEFT: Final = 499
-"""The status that nobody gets any more, as nginx notes it. Without one, middleware raises, and servers log a failure of yours."""
-
-_FRAMING: Final = {b"content-length", b"transfer-encoding"}
-"""Headers of a body that is whole, which a stream's is not: the server makes them."""
 
 _UNLIMITED: Final = Limits(max_streams=None, max_streams_per_principal=None, max_seconds=None, max_output_bytes=None)
 """For a stream that the application itself has made."""
@@ -123,7 +113,7 @@ class _RelayASGI:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with ASGIClient(receive, send, self._relay.limits.max_body) as client:
             answering = handle(self._relay, _request(scope, client))
-            await _answer(answering, client, self._relay.send_timeout)
+            await send_answer(answering, client, self._relay.send_timeout)
 
 
 async def send_stream(
@@ -159,10 +149,10 @@ async def send_stream(
     """
     _check_loop()
     check_is_stream(stream)
-    more_headers = _raw(headers)
-    own = _raw(headers_of_encoding(encoder_of(encoding, "none")).items())
+    more_headers = raw_headers(headers)
+    own = raw_headers(headers_of_encoding(encoder_of(encoding, "none")).items())
     if scope["method"] == "HEAD":
-        await _send_none(stream, "HEAD asks for no answer", 200, _of_stream(own, more_headers), send)
+        await _send_none(stream, "HEAD asks for no answer", 200, stream_headers(own, more_headers), send)
         return
     if encoding == "native" and any(name.lower() == b"last-event-id" for name, _ in scope["headers"]):
         # An EventSource asks again when the answer has ended, or was cut. That would be another answer, and one that is paid for.
@@ -183,7 +173,7 @@ async def send_stream(
         subscription = await relay.subscribe(relayed.id, 0, encoding)
         try:
             async with ASGIClient(receive, send, 0) as client:
-                outcome = await _answer(_first_word(relayed, subscription), client, send_timeout, more_headers)
+                outcome = await send_answer(_first_word(relayed, subscription), client, send_timeout, more_headers)
         finally:
             subscription.close("gone")  # it has not begun, if the client left before
         if outcome not in ("end", "error"):
@@ -198,7 +188,7 @@ async def _send_none(stream: CompletionStream, why: str, status: int, headers: S
     check_whole(stream)
     stream.abort(why)
     with suppress(OSError):
-        await send({"type": "http.response.start", "status": status, "headers": _joined(headers, ())})
+        await send({"type": "http.response.start", "status": status, "headers": joined_headers(headers, ())})
         await send({"type": "http.response.body"})
 
 
@@ -211,91 +201,11 @@ async def _first_word(relayed: Relayed, subscription: RelaySubscription) -> Answ
     return stream_answer(subscription, {})
 
 
-async def _answer(
-    answering: Awaitable[Answer | StreamAnswer],
-    client: ASGIClient,
-    send_timeout: float,
-    more_headers: Sequence[RawHeader] = (),
-) -> Outcome | None:
-    """Answer as soon as there is an answer, if the client waits for it; how the stream of it ended, if it has one."""
-    future = asyncio.ensure_future(answering)
-    try:
-        await client.while_there(future)
-    except asyncio.CancelledError:
-        if (
-            not future.cancelled()
-            and future.exception() is None
-            and isinstance(answer := future.result(), StreamAnswer)
-        ):
-            answer.subscription.close("gone")
-        raise
-    if future.cancelled():
-        with suppress(OSError):
-            await client.start(_CLIENT_LEFT, [])
-            await client.finish()
-        return None
-    answer = future.result()
-    own = _raw(answer.headers.items())
-    if isinstance(answer, StreamAnswer):
-        headers = _of_stream(own, more_headers)
-        return await _send_subscription(answer.subscription, answer.status, headers, client, send_timeout)
-    headers = _joined(own, more_headers)
-    if answer.body:
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-    with suppress(OSError, TimeoutError):  # nobody is there any more, or takes it
-        async with asyncio.timeout(send_timeout):
-            await client.start(answer.status, headers)
-            await client.finish(answer.body)
-    return "end"
-
-
-async def _send_subscription(
-    subscription: RelaySubscription,
-    status: int,
-    headers: list[tuple[bytes, bytes]],
-    client: ASGIClient,
-    send_timeout: float,
-) -> Outcome:
-    client.when_gone(lambda: subscription.close("gone"))
-    try:
-        await client.start(status, headers)
-        outcome = await serve(subscription, client, send_timeout=send_timeout)
-        if outcome == "end":
-            async with asyncio.timeout(send_timeout):
-                await client.finish()
-    except TimeoutError:
-        outcome = "timeout"
-    except OSError:
-        outcome = "gone"
-    except asyncio.CancelledError:
-        # The server has lost patience with open responses, which is how hypercorn shuts down. (Or a middleware has, because the
-        # client left: then nobody hears it.)
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS_SECONDS):
-                await client.send(_last_words(subscription))
-        raise
-    finally:
-        subscription.close("gone")
-    if outcome == "error":
-        await client.until_gone(linger_after(subscription))
-    # Unless it is whole, the body gets no end, and the server closes the connection: the one way in which HTTP says so.
-    return outcome
-
-
-def _last_words(subscription: RelaySubscription) -> bytes:
-    """That the server shuts down, to one client."""
-    encoder = subscription.encoder
-    told = encoder.end(StreamEnd("shutdown"), 0)
-    # Who can resume may do so, here or elsewhere: it is told of no end, but of the error before it.
-    return told.partition(b"id: ")[0] if encoder.resumable else told
-
-
 def _request(scope: Scope, client: ASGIClient) -> Request:
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
-    if root and path.startswith(
-        root + "/"
-    ):  # the specification has it in the path; older servers and frameworks do not
+    # The specification has the mount in the path; older servers and frameworks do not.
+    if root and path.startswith(root + "/"):
         path = path[len(root) :]
     return Request(
         method=scope["method"],
@@ -306,24 +216,6 @@ def _request(scope: Scope, client: ASGIClient) -> Request:
         query=dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)),
         root=root,
     )
-
-
-def _raw(headers: Iterable[tuple[str, str]]) -> list[RawHeader]:
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-
-
-def _of_stream(own: Iterable[RawHeader], more: Sequence[RawHeader]) -> list[RawHeader]:
-    # Nobody need name a stream uncompressed; but what looks for a coding before it compresses, which means to collect, finds one.
-    return _joined(more, [*own, (b"content-encoding", b"identity")])
-
-
-def _joined(first: Sequence[RawHeader], second: Iterable[RawHeader]) -> list[RawHeader]:
-    """The headers of two sources; of what both name, the first's."""
-    named = _FRAMING | {name for name, _ in first}
-    return [
-        *(header for header in first if header[0] not in _FRAMING),
-        *(header for header in second if header[0] not in named),
-    ]
 
 
 def _check_loop() -> None:
