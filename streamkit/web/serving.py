@@ -45,9 +45,8 @@ async def serve(subscription: RelaySubscription, outlet: Outlet, *, send_timeout
                 async for data in subscription:
                     patience.sending()
                     await outlet.send(data)
-                    del (
-                        data
-                    )  # or a reader who came late would keep all that it was sent at first, for as long as it reads
+                    # Or a reader who came late would keep what it was sent at first, for as long as it reads.
+                    del data
                     patience.sent()
             finally:
                 patience.end()

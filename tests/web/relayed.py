@@ -43,12 +43,12 @@ async def relay_over(
 
 
 @asynccontextmanager
-async def site(app: web.Application, **settings: Any) -> AsyncIterator[str]:
+async def site(app: web.Application, *, port: int = 0, **settings: Any) -> AsyncIterator[str]:
     """The base URL of an application that is being served."""
     runner = web.AppRunner(app, **{"shutdown_timeout": 2.0, "access_log": None, **settings})
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()

@@ -18,7 +18,7 @@ from streamkit.testing import Cut, Headers, Script, ScriptedServer, Send, Wait, 
 
 from ...conftest import REPO, require_or_skip
 from ..chromium import Browser
-from ..relayed import HELLO, HELLO_FEED, OPEN
+from ..relayed import HELLO, HELLO_FEED, OPEN, site as serving_app
 from .running import Running, curl, free_port, nginx, serving
 
 STREAM = {**HELLO, "stream": True}
@@ -107,8 +107,7 @@ BOTH = pytest.mark.parametrize("name", ["default", "tuned"])
 ALL = pytest.mark.parametrize("name", ["default", "tuned", "tls"])
 
 
-@asynccontextmanager
-async def telling_the_time(port: int) -> AsyncIterator[None]:
+def telling_the_time() -> web.Application:
     """An upstream whose tokens each say when they were written."""
 
     async def complete(request: web.Request) -> web.StreamResponse:
@@ -122,13 +121,7 @@ async def telling_the_time(port: int) -> AsyncIterator[None]:
 
     app = web.Application()
     app.router.add_post("/v1/chat/completions", complete)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        yield
-    finally:
-        await runner.cleanup()
+    return app
 
 
 @ALL
@@ -148,7 +141,7 @@ async def test_each_token_is_through_within_50_ms(site: Site, name: str, path: s
             assert await process.wait() == 0
         return found
 
-    async with telling_the_time(site.server.upstream_port):
+    async with serving_app(telling_the_time(), port=site.server.upstream_port):
         # On a machine that is busy with other tests, a process may get no turn for so long. What collects does so always.
         for attempt in range(10):
             measured = await delays()
