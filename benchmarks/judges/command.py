@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import shutil
 import subprocess
@@ -50,6 +51,7 @@ def _homes(folder: Path, node: Path, *, short: bool) -> tuple[list[tuple[Server,
 
 
 def _run(options: argparse.Namespace) -> tuple[Cells, Cells, list[str]]:
+    logging.getLogger("streamkit.web").setLevel(logging.ERROR)  # that streams fail is meant
     node: Path = options.node or node_folder(options.folder)
     servers, missing = _homes(options.folder, node, short=options.short)
     clients = asyncio.run(relayed(options.folder, node, short=options.short), debug=False)
