@@ -28,10 +28,10 @@ from .limits import Limits
 from .messages import headers_of_encoding, stream_answer
 from .relay import Relay
 from .shutdown import hear_shutdown
-from .starting import check_is_stream, check_whole
+from .starting import check_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 
     from ..stream import CompletionStream
     from .asgi_answer import RawHeader
@@ -148,7 +148,6 @@ async def send_stream(
         ValueError: there is no such encoding, or a number of seconds is none.
     """
     _check_loop()
-    check_is_stream(stream)
     more_headers = raw_headers(headers)
     own = raw_headers(headers_of_encoding(encoder_of(encoding, "none")).items())
     if scope["method"] == "HEAD":
@@ -156,7 +155,9 @@ async def send_stream(
         return
     if encoding == "native" and any(name.lower() == b"last-event-id" for name, _ in scope["headers"]):
         # An EventSource asks again when the answer has ended, or was cut. That would be another answer, and one that is paid for.
-        await _send_none(stream, "an answer cannot be resumed without a relay", 204, more_headers, send)
+        await _send_none(
+            stream, "an answer cannot be resumed without a relay", 204, joined_headers(more_headers, ()), send
+        )
         return
     relay = Relay(
         None,
@@ -183,12 +184,12 @@ async def send_stream(
         await relay.close()
 
 
-async def _send_none(stream: CompletionStream, why: str, status: int, headers: Sequence[RawHeader], send: Send) -> None:
+async def _send_none(stream: CompletionStream, why: str, status: int, headers: list[RawHeader], send: Send) -> None:
     """Answer without the stream, which is not to complain that nobody has started it."""
     check_whole(stream)
     stream.abort(why)
     with suppress(OSError):
-        await send({"type": "http.response.start", "status": status, "headers": joined_headers(headers, ())})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body"})
 
 

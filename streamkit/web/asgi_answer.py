@@ -72,7 +72,7 @@ async def send_answer(
 async def _send_subscription(
     subscription: RelaySubscription,
     status: int,
-    headers: list[tuple[bytes, bytes]],
+    headers: list[RawHeader],
     client: ASGIClient,
     send_timeout: float,
 ) -> Outcome:
